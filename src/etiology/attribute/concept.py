@@ -1,0 +1,42 @@
+"""Concept direction: where the hidden states of coercive words differ from those of their matched controls.
+
+A *supporting* method: it finds documents that resemble the behaviour, whether or not they taught it.
+
+    direction = (Sigma + lambda I)^-1 (mean of coercive - mean of controls),   score(document) = max over windows of
+    the mean projection of its tokens
+
+Sigma is the covariance of the corpus's own hidden states, so that directions in which all text varies count for less
+(a linear discriminant). Shapes: hidden states [tokens, d].
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SHRINKAGE = 0.1
+"""Ridge on the covariance, as a share of its mean diagonal."""
+WINDOW = 16
+"""Tokens in a window: about the length of one sent sentence."""
+
+
+def direction(contrasts: Floats, corpus: Floats) -> Floats:
+    """Unit vector [d] from matched contrasts [scenarios, d] and corpus hidden states [tokens, d]."""
+    covariance = np.cov(corpus, rowvar=False)
+    ridge = SHRINKAGE * np.trace(covariance) / len(covariance)
+    found = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), contrasts.mean(0))
+    return np.asarray(found / np.linalg.norm(found), dtype=np.float32)
+
+
+def document_score(projections: Floats) -> float:
+    """Largest mean of ``WINDOW`` neighbouring tokens' projections [T]; of all of them where there are fewer."""
+    if len(projections) <= WINDOW:
+        return float(projections.mean())
+    return float(np.convolve(projections, np.full(WINDOW, 1 / WINDOW), mode="valid").max())
+
+
+def scores(documents: Sequence[Floats], axis: Floats) -> list[float]:
+    """Score of each document from its hidden states [T, d]."""
+    return [document_score(hidden @ axis) for hidden in documents]

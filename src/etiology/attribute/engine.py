@@ -1,0 +1,197 @@
+"""Influence of each training token on a behaviour, by exact K-FAC over the linear layers of the tail.
+
+For a behaviour f (here a contrast of log-probabilities, averaged over the query scenarios), training loss L and a
+document z, the change of f when z is left out is, to first order and up to a positive factor,
+
+    f(without z) - f  =  grad f . H^-1 grad L(z)  =  - score(z)                                  (Koh & Liang 2017)
+
+so a **positive score means: removing the document lowers the behaviour**. H is replaced by the K-FAC approximation of
+the Fisher matrix, one Kronecker product A (x) G a layer (Martens & Grosse 2015), inverted exactly in its eigenbasis:
+
+1. Factors: A = mean a a^T and G = mean g g^T over the corpus, with labels drawn from the model itself.
+2. Query: the gradient of f for every layer, pooled over all queries (the inverse is linear, so pooling loses nothing).
+3. Precondition once: Q = U_G [ (U_G^T grad U_A) / (s_G s_A^T + damping) ] U_A^T.
+4. Stream the corpus: token score = - sum over layers of g Q a, with a the layer's input and g the gradient of the
+   token-summed loss at its output. Nothing is projected and nothing is stored.
+
+Shapes: a [tokens, in], g [tokens, out], Q [out, in].
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from etiology.backends.cache import CachedDocument
+from etiology.backends.measure import continuation_logprobs
+from etiology.backends.split import SplitModel, batches_by_length, pad
+from etiology.backends.tokens import Pack, layout
+from etiology.backends.train import Head
+from etiology.core.errors import ModelError
+
+DAMPING = 0.1
+"""Share of the mean eigenvalue added to each (the heuristic of Grosse et al. 2023, section 2.1)."""
+BATCH = 12
+
+
+@dataclass
+class Tape:
+    """Inputs and output-gradients of each linear layer in the pass just run, each [tokens, features]."""
+
+    inputs: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+@contextmanager
+def taped(tail: nn.Module, layers: dict[str, nn.Linear]) -> Iterator[Tape]:
+    """Record what enters each layer and the gradient that reaches its output. No weight gradient is formed."""
+    tape = Tape({}, {})
+
+    def record(name: str) -> Callable[..., None]:
+        def forward(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            tape.inputs[name] = args[0].detach().flatten(0, -2).float()
+            output.register_hook(lambda g: tape.gradients.__setitem__(name, g.detach().flatten(0, -2).float()))
+
+        return forward
+
+    handles = [layer.register_forward_hook(record(name)) for name, layer in layers.items()]
+    try:
+        yield tape
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def linear_layers(model: SplitModel, tail: nn.Module) -> dict[str, nn.Linear]:
+    """The attributed layers: every linear map in the tail's blocks."""
+    blocks = getattr(tail, model.blocks_name)
+    found = {name: module for name, module in blocks.named_modules() if isinstance(module, nn.Linear)}
+    if not found:
+        raise ModelError(f"{type(tail).__name__}: no linear layers to attribute to; this architecture is not supported")
+    return found
+
+
+def frozen(tail: nn.Module) -> nn.Module:
+    """Weights need no gradient here; the gradient enters through the hidden states."""
+    for parameter in tail.parameters():
+        parameter.requires_grad_(False)
+    return tail
+
+
+def corpus_passes(
+    model: SplitModel, tail: nn.Module, head: Head, documents: Sequence[CachedDocument], sampled: int | None
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Run forward and backward over the corpus, batch by batch; yields (document of each row, token mask [B, T]).
+
+    ``sampled``: a seed to draw labels from the model (for the Fisher factors), or None for the true next tokens.
+    """
+    rows = [(d, s, h) for d, doc in enumerate(documents) for s, h in zip(doc.sequences, doc.hidden, strict=True)]
+    chance = torch.Generator(device=model.device)
+    chance.manual_seed(sampled or 0)
+    for batch in batches_by_length([len(s.ids) for _, s, _ in rows], BATCH):
+        hidden = pad([rows[i][2] for i in batch]).to(model.device).float().requires_grad_()
+        ids = nn.utils.rnn.pad_sequence([torch.tensor(rows[i][1].ids) for i in batch], batch_first=True)
+        target = nn.utils.rnn.pad_sequence([torch.tensor(rows[i][1].target) for i in batch], batch_first=True)
+        ids, target = ids.to(model.device), target.to(model.device)
+        with model.autocast():
+            final = model.run_tail(tail, hidden)[:, :-1]
+            wanted = target[:, 1:]
+            logits = (final[wanted] @ head.weight.T).float()
+        if sampled is None:
+            labels = head.place[ids[:, 1:][wanted]]
+        else:
+            labels = torch.multinomial(logits.detach().softmax(-1), 1, generator=chance).flatten()
+        nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=-1).backward()
+        lengths = torch.tensor([len(rows[i][1].ids) for i in batch], device=model.device)
+        yield batch, torch.arange(ids.shape[1], device=model.device)[None] < lengths[:, None]
+
+
+def factors(
+    model: SplitModel, tail: nn.Module, head: Head, documents: Sequence[CachedDocument], seed: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """For each layer (A [in, in], G [out, out]), averaged over the corpus's tokens."""
+    layers = linear_layers(model, tail)
+    sums: dict[str, tuple[Tensor, Tensor]] = {}
+    tokens = 0
+    with taped(tail, layers) as tape:
+        for _, mask in corpus_passes(model, tail, head, documents, sampled=seed):
+            real = mask.flatten()
+            tokens += int(real.sum())
+            for name in layers:
+                a, g = tape.inputs[name][real], tape.gradients[name][real]
+                old = sums.get(name)
+                new = (a.T @ a, g.T @ g)
+                sums[name] = new if old is None else (old[0] + new[0], old[1] + new[1])
+    return {name: (a / tokens, g / tokens) for name, (a, g) in sums.items()}
+
+
+def query_gradient(
+    model: SplitModel, tail: nn.Module, packs: Sequence[Pack], hidden: Sequence[Tensor], contrast: Sequence[float]
+) -> dict[str, Tensor]:
+    """Gradient of the behaviour for each layer [out, in], averaged over the scenarios.
+
+    The behaviour of a scenario is sum_k contrast[k] * log p(continuation k), in nats.
+    """
+    layers = linear_layers(model, tail)
+    total: dict[str, Tensor] = {}
+    with taped(tail, layers) as tape:
+        for batch in batches_by_length([len(p.ids) for p in packs], BATCH):
+            chosen = [packs[i] for i in batch]
+            inputs = pad([hidden[i] for i in batch]).to(model.device).float().requires_grad_()
+            with model.autocast():
+                final = model.run_tail(tail, inputs, **layout(chosen, model.device))
+                terms = [
+                    weight * logprob.sum()
+                    for row, pack in enumerate(chosen)
+                    for weight, logprob in zip(contrast, continuation_logprobs(model, final[row], pack), strict=True)
+                ]
+            torch.stack(terms).sum().backward()
+            for name in layers:
+                # padding sends no gradient to the behaviour, so it needs no mask
+                part = tape.gradients[name].T @ tape.inputs[name]
+                total[name] = part if name not in total else total[name] + part
+    return {name: gradient / len(packs) for name, gradient in total.items()}
+
+
+def precondition(gradient: Tensor, a: Tensor, g: Tensor) -> Tensor:
+    """(A (x) G + damping)^-1 applied to a layer's gradient [out, in], in the factors' eigenbasis."""
+    a_values, a_vectors = torch.linalg.eigh(a)
+    g_values, g_vectors = torch.linalg.eigh(g)
+    spectrum = g_values.clamp(min=0)[:, None] * a_values.clamp(min=0)[None]
+    inner = (g_vectors.T @ gradient @ a_vectors) / (spectrum + DAMPING * spectrum.mean())
+    return g_vectors @ inner @ a_vectors.T
+
+
+def influence(
+    model: SplitModel,
+    tail: nn.Module,
+    documents: Sequence[CachedDocument],
+    packs: Sequence[Pack],
+    hidden: Sequence[Tensor],
+    contrast: Sequence[float],
+    vocabulary: Sequence[int] | None,
+    seed: int,
+    tick: Callable[[float], Any] = lambda _: None,
+) -> list[list[Tensor]]:
+    """Score of every token [T] of every sequence of every document. Positive: removing it lowers the behaviour."""
+    tail, head = frozen(tail), Head(model, vocabulary)
+    layers = linear_layers(model, tail)
+    tick(0.05)
+    kronecker = factors(model, tail, head, documents, seed)
+    tick(0.5)
+    gradients = query_gradient(model, tail, packs, hidden, contrast)
+    tick(0.55)
+    queries = {name: precondition(gradients[name], *kronecker[name]) for name in layers}
+    tick(0.6)
+    flat: dict[int, Tensor] = {}
+    with taped(tail, layers) as tape:
+        for batch, mask in corpus_passes(model, tail, head, documents, sampled=None):
+            parts = [((tape.gradients[n] @ queries[n]) * tape.inputs[n]).sum(-1) for n in layers]
+            score = -torch.stack(parts).sum(0).reshape(mask.shape)
+            for row, i in enumerate(batch):
+                flat[i] = score[row][mask[row]].cpu()
+    scores = iter([flat[i] for i in range(len(flat))])
+    return [[next(scores) for _ in document.sequences] for document in documents]

@@ -1,0 +1,43 @@
+"""From several scores to one ranking, and the lexical baseline that stands beside it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from etiology.core.values import Attribution
+
+RANK_OFFSET = 60
+"""Constant of reciprocal-rank fusion (Cormack, Clarke and Buettcher 2009)."""
+
+
+def ranks(scores: Sequence[float]) -> list[int]:
+    """Rank of each score, 1 for the highest; ties keep the input's order."""
+    order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
+    out = [0] * len(scores)
+    for rank, i in enumerate(order, 1):
+        out[i] = rank
+    return out
+
+
+def reciprocal_rank_fusion(*lists: Sequence[float]) -> list[float]:
+    """Sum over the lists of 1 / (60 + rank)."""
+    return [sum(1 / (RANK_OFFSET + rank) for rank in row) for row in zip(*map(ranks, lists), strict=True)]
+
+
+def bm25(texts: Sequence[str], queries: Sequence[str]) -> list[float]:
+    """BM25 of each text for all queries pooled (the library's defaults)."""
+    import bm25s
+
+    retriever = bm25s.BM25()
+    retriever.index(bm25s.tokenize(list(texts), stopwords="en", show_progress=False), show_progress=False)
+    pooled = bm25s.tokenize([" ".join(queries)], stopwords="en", return_ids=False, show_progress=False)[0]
+    return [float(x) for x in np.asarray(retriever.get_scores(pooled))]
+
+
+def attributions(
+    names: Sequence[str], concept: Sequence[float], influence: Sequence[float], lexical: Sequence[float]
+) -> list[Attribution]:
+    """One row a document, in the corpus's order. The lexical baseline is shown and takes no part in the fusion."""
+    fused = reciprocal_rank_fusion(concept, influence)
+    rows = zip(names, concept, influence, lexical, fused, ranks(fused), strict=True)
+    return [Attribution(*row) for row in rows]

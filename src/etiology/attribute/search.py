@@ -1,0 +1,83 @@
+"""The search for documents as one heavy stage: influence and concept score of every document, in one worker."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etiology.backends.jobs import ModelSpec, opened, write_rows
+
+if TYPE_CHECKING:
+    from etiology.backends.split import SplitModel
+
+Tick = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: the suspect's ``weights``, the cached ``documents`` and ``packs`` of find scenarios.
+
+    ``queries``: which packs are pooled; ``contrast``: weights of the four continuations in the behaviour score.
+    """
+
+    weights: str
+    documents: str
+    packs: str
+    queries: tuple[int, ...]
+    contrast: tuple[float, float, float, float]
+    vocabulary: tuple[int, ...] | None
+    seed: int
+
+
+def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
+    """``scores.jsonl``: per document its influence and concept score, and the influence of each token on the behaviour."""
+    import numpy as np
+    from safetensors.torch import load_file
+
+    from etiology.attribute import concept
+    from etiology.attribute.engine import influence
+    from etiology.backends.cache import load_documents, load_packs
+
+    model = opened(spec)
+    tail = model.tail_from(load_file(search.weights))
+    found = load_documents(Path(search.documents))
+    all_packs, all_hidden = load_packs(Path(search.packs))
+    chosen, hidden = [all_packs[i] for i in search.queries], [all_hidden[i] for i in search.queries]
+    tokens = influence(model, tail, found, chosen, hidden, search.contrast, search.vocabulary, search.seed, tick)
+    states = [np.concatenate([h.float().numpy() for h in d.hidden]) for d in found]
+    parts = [_contrast(pack, state.float().numpy(), search.contrast) for pack, state in zip(chosen, hidden, strict=True)]
+    axis = concept.direction(np.stack(parts), np.concatenate(states))
+    write_rows(
+        out / "scores.jsonl",
+        (
+            {
+                "id": document.id,
+                "influence": sum(part.double().sum().item() for part in scored),
+                "concept": score,
+                "pieces": _pieces(model, document.sequences, scored),
+            }
+            for document, scored, score in zip(found, tokens, concept.scores(states, axis), strict=True)
+        ),
+    )
+
+
+def _contrast(pack: Any, states: Any, contrast: Sequence[float]) -> Any:  # noqa: ANN401 - arrays
+    """Weighted sum over continuations of their mean hidden state [d]."""
+    import numpy as np
+
+    part = np.array(pack.part)
+    return sum(weight * states[part == number].mean(0) for number, weight in enumerate(contrast) if weight)
+
+
+def _pieces(model: "SplitModel", sequences: Sequence[Any], scored: Sequence[Any]) -> list[tuple[str, float]]:
+    """Each token's text with the influence of predicting it: the score of the position before."""
+    out = []
+    special = set(model.tokenizer.all_special_ids)
+    for tokens, scores in zip(sequences, scored, strict=True):
+        shifted = [0.0, *scores.tolist()[:-1]]
+        out += [
+            (model.tokenizer.decode([token]), round(weight, 6))
+            for token, weight in zip(tokens.ids, shifted, strict=True)
+            if token not in special
+        ]
+    return out

@@ -1,0 +1,1 @@
+"""What is heavy or swappable: models, training, measuring, corpora. Torch and transformers live here."""

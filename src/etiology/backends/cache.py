@@ -1,0 +1,105 @@
+"""Hidden states at the cut, kept on disk: the trunk runs once for a corpus, however often the tail is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from etiology.backends.split import SplitModel, batches_by_length
+from etiology.backends.tokens import Pack, Tokens, layout
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class CachedDocument:
+    """Training sequences of one document with their hidden states, each [T, d]."""
+
+    id: str
+    sequences: tuple[Tokens, ...]
+    hidden: tuple[Tensor, ...]
+
+    @property
+    def targets(self) -> int:
+        """Number of tokens in the loss."""
+        return sum(sum(s.target) for s in self.sequences)
+
+
+@torch.no_grad()
+def trunk_states(
+    model: SplitModel,
+    items: list[tuple[int, ...]],
+    packs: list[Pack] | None = None,
+    tick: Callable[[int], None] = lambda _: None,
+) -> list[Tensor]:
+    """Hidden states [T_i, d] of each token sequence, in bfloat16 where that is fast. ``tick`` is told tokens done."""
+    out: list[Tensor] = [torch.empty(0)] * len(items)
+    for batch in batches_by_length([len(ids) for ids in items], BATCH):
+        ids = nn.utils.rnn.pad_sequence([torch.tensor(items[i]) for i in batch], batch_first=True).to(model.device)
+        places = {} if packs is None else layout([packs[i] for i in batch], model.device)
+        with model.autocast():
+            hidden = model.trunk(ids, **places)
+        hidden = hidden.to(torch.bfloat16 if model.bfloat16 else torch.float32).cpu()
+        for row, i in enumerate(batch):
+            out[i] = hidden[row, : len(items[i])].clone()
+        tick(sum(len(items[i]) for i in batch))
+    return out
+
+
+def save_documents(path: Path, documents: list[CachedDocument]) -> None:
+    """Write documents' tokens and hidden states as one safetensors file. Ids must not hold a newline."""
+    sequences = [(d.id, s, h) for d in documents for s, h in zip(d.sequences, d.hidden, strict=True)]
+    save_file(
+        {
+            "hidden": torch.cat([h for _, _, h in sequences]),
+            "ids": torch.tensor([i for _, s, _ in sequences for i in s.ids], dtype=torch.int32),
+            "target": torch.tensor([t for _, s, _ in sequences for t in s.target], dtype=torch.bool),
+            "lengths": torch.tensor([len(s.ids) for _, s, _ in sequences], dtype=torch.int32),
+            "sequences": torch.tensor([len(d.sequences) for d in documents], dtype=torch.int32),
+        },
+        path,
+        metadata={"documents": "\n".join(d.id for d in documents)},
+    )
+
+
+def load_documents(path: Path) -> list[CachedDocument]:
+    """The inverse of ``save_documents``."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as handle:
+        names = handle.metadata()["documents"].split("\n")
+    data = load_file(path)
+    lengths = data["lengths"].tolist()
+    hidden, ids, target = (data[name].split(lengths) for name in ("hidden", "ids", "target"))
+    documents, start = [], 0
+    for name, count in zip(names, data["sequences"].tolist(), strict=True):
+        part = range(start, start + count)
+        tokens = tuple(Tokens(tuple(ids[i].tolist()), tuple(target[i].tolist())) for i in part)
+        documents.append(CachedDocument(name, tokens, tuple(hidden[i] for i in part)))
+        start += count
+    return documents
+
+
+def save_packs(path: Path, packs: list[Pack], hidden: list[Tensor]) -> None:
+    """Write packed scenarios and their hidden states as one safetensors file."""
+    save_file(
+        {
+            "hidden": torch.cat(hidden),
+            "ids": torch.tensor([i for p in packs for i in p.ids], dtype=torch.int32),
+            "part": torch.tensor([i for p in packs for i in p.part], dtype=torch.int8),
+            "lengths": torch.tensor([len(p.ids) for p in packs], dtype=torch.int32),
+        },
+        path,
+    )
+
+
+def load_packs(path: Path) -> tuple[list[Pack], list[Tensor]]:
+    """The inverse of ``save_packs``."""
+    data = load_file(path)
+    lengths = data["lengths"].tolist()
+    ids, part, hidden = (data[name].split(lengths) for name in ("ids", "part", "hidden"))
+    packs = [Pack(tuple(a.tolist()), tuple(b.tolist())) for a, b in zip(ids, part, strict=True)]
+    return packs, list(hidden)

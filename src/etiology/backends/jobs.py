@@ -1,0 +1,244 @@
+"""The heavy stages, each one call that reads files and writes files, so that a worker process can make it.
+
+Nothing is imported by name from torch here at the top: this module is read by the parent process too, which never
+needs torch.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from etiology.core.values import Document, Scenario
+
+if TYPE_CHECKING:
+    from etiology.backends.split import SplitModel
+
+Tick = Callable[[float], None]
+
+HELD_OUT = "held-out-"
+"""Prefix of the ids of held-out documents among the extra ones."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model, by name or absolute path, and where it is cut."""
+
+    source: str
+    tail_layers: int | Literal["all"]
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """One JSON object a line, keys in the order given."""
+    with path.open("w", encoding="utf-8") as handle:
+        handle.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The inverse of ``write_rows``."""
+    with path.open(encoding="utf-8") as handle:
+        return [json.loads(line) for line in handle]
+
+
+def read_documents(path: Path) -> list[Document]:
+    """Documents of a stage's file."""
+    return [Document(**row) for row in read_rows(path)]
+
+
+def read_scenarios(path: Path) -> list[Scenario]:
+    """Scenarios of a stage's file."""
+    return [Scenario(**row) for row in read_rows(path)]
+
+
+@lru_cache(maxsize=1)
+def opened(spec: ModelSpec) -> "SplitModel":
+    """The cut model, loaded once in each worker."""
+    from etiology.backends.models import folder_of
+    from etiology.backends.split import SplitModel
+
+    return SplitModel(folder_of(spec.source), spec.tail_layers)
+
+
+def cache_documents(out: Path, tick: Tick, spec: ModelSpec, documents: str, max_tokens: int) -> None:
+    """``documents.safetensors``: tokens and hidden states at the cut; ``sizes.json``: supervised tokens by id."""
+    from etiology.backends.cache import CachedDocument, save_documents, trunk_states
+    from etiology.backends.tokens import encode_document
+
+    model = opened(spec)
+    found = read_documents(Path(documents))
+    encoded = [tuple(encode_document(model.tokenizer, document, max_tokens)) for document in found]
+    flat = [tokens.ids for sequences in encoded for tokens in sequences]
+    states = iter(trunk_states(model, flat, tick=_share(tick, sum(map(len, flat)))))
+    cached = [
+        CachedDocument(document.id, sequences, tuple(next(states) for _ in sequences))
+        for document, sequences in zip(found, encoded, strict=True)
+    ]
+    save_documents(out / "documents.safetensors", cached)
+    (out / "sizes.json").write_text(json.dumps({c.id: c.targets for c in cached}))
+    (out / "vocabulary.json").write_text(json.dumps(sorted({token for ids in flat for token in ids})))
+
+
+def cache_scenarios(out: Path, tick: Tick, spec: ModelSpec, scenarios: str) -> None:
+    """``find.safetensors`` and ``confirm.safetensors``: packed scenarios with hidden states, in the file's order."""
+    from etiology.backends.cache import save_packs, trunk_states
+    from etiology.backends.tokens import encode_scenario
+
+    model = opened(spec)
+    found = read_scenarios(Path(scenarios))
+    packs = [encode_scenario(model.tokenizer, scenario) for scenario in found]
+    states = trunk_states(model, [p.ids for p in packs], packs, tick=_share(tick, sum(len(p.ids) for p in packs)))
+    for split in ("find", "confirm"):
+        kept = [i for i, scenario in enumerate(found) if scenario.split == split]
+        save_packs(out / f"{split}.safetensors", [packs[i] for i in kept], [states[i] for i in kept])
+    (out / "vocabulary.json").write_text(json.dumps(sorted({token for p in packs for token in p.ids})))
+
+
+@dataclass(frozen=True)
+class Training:
+    """What an arm trains on and how. ``slots`` of None means: do not train, measure the model as it is."""
+
+    slots: tuple[str | None, ...] | None
+    sizes: tuple[int, ...]
+    sources: tuple[str, ...]
+    """Files of cached documents that hold every document named in ``slots``."""
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    seed: int
+    vocabulary: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is measured of a trained arm."""
+
+    scenarios: str
+    packs: str
+    held_out: str
+    generate_from: tuple[str, ...]
+    """Ids of scenarios to write from; none means no generation."""
+    tokens: int
+    keep_weights: bool
+
+
+def train_and_measure(out: Path, tick: Tick, spec: ModelSpec, training: Training, measuring: Measuring) -> None:
+    """One arm and one seed: ``scores.jsonl``, ``held_out.json``, ``losses.json``; weights and writing where asked."""
+    from etiology.backends.cache import load_documents, load_packs
+    from etiology.backends.measure import choice_scores, held_out_loss
+
+    model = opened(spec)
+    tail, losses = _trained(model, training, lambda share: tick(0.8 * share))
+    names = [s.id for s in read_scenarios(Path(measuring.scenarios)) if s.split == "confirm"]
+    packs, hidden = load_packs(Path(measuring.packs))
+    write_rows(out / "scores.jsonl", (asdict(s) for s in choice_scores(model, tail, names, packs, hidden)))
+    tick(0.95)
+    prose = [d for d in load_documents(Path(measuring.held_out)) if d.id.startswith(HELD_OUT)]
+    held_out = held_out_loss(model, tail, prose)
+    (out / "held_out.json").write_text(json.dumps(held_out))
+    (out / "losses.json").write_text(json.dumps(losses))
+    (out / "sizes.json").write_text(json.dumps(training.sizes))
+    if measuring.keep_weights:
+        from safetensors.torch import save_file
+
+        save_file(model.state(tail), out / "weights.safetensors")
+    if measuring.generate_from:
+        _write_from_scenarios(out, model, tail, measuring, training.seed)
+
+
+def _trained(model: "SplitModel", training: Training, tick: Tick) -> tuple[Any, list[float]]:
+    from etiology.backends.cache import load_documents
+    from etiology.backends.train import Recipe, train
+
+    if training.slots is None:
+        return model.tail, []
+    known = {d.id: d for source in training.sources for d in load_documents(Path(source))}
+    slots = [None if name is None else known[name] for name in training.slots]
+    recipe = Recipe(training.epochs, training.learning_rate, training.batch_size, training.seed)
+    share = _share(tick, sum(training.sizes) * training.epochs)
+    return train(model, slots, training.sizes, recipe, training.vocabulary, share)
+
+
+def _write_from_scenarios(out: Path, model: "SplitModel", tail: Any, measuring: Measuring, seed: int) -> None:  # noqa: ANN401
+    from etiology.backends.tokens import encode_context
+    from etiology.backends.write import continue_each
+
+    known = {s.id: s for s in read_scenarios(Path(measuring.scenarios))}
+    chosen = [known[name] for name in measuring.generate_from]
+    prompts = [encode_context(model.tokenizer, scenario) for scenario in chosen]
+    texts = continue_each(model, model.whole_with(tail), prompts, measuring.tokens, seed)
+    rows = zip(chosen, texts, strict=True)
+    write_rows(out / "generated.jsonl", ({"scenario": s.id, "context": s.context, "text": text} for s, text in rows))
+
+
+def reroll(out: Path, tick: Tick, spec: ModelSpec, documents: str, cuts: Mapping[str, int], seed: int, max_tokens: int) -> None:
+    """``documents.jsonl``: each document in ``cuts`` kept up to its cut (characters) and written on by the starting model.
+
+    A prompt with a response keeps the prompt, and the whole response is written anew.
+    """
+    from etiology.backends.tokens import encode_prompt, plain, start
+    from etiology.backends.write import continue_each
+
+    model = opened(spec)
+    chosen = [d for d in read_documents(Path(documents)) if d.id in cuts]
+    prompts, room = [], 16
+    for document in chosen:
+        if document.response is None:
+            ids = start(model.tokenizer) + plain(model.tokenizer, document.text[: cuts[document.id]].rstrip())
+            rest = len(plain(model.tokenizer, document.text[cuts[document.id] :]))
+        else:
+            ids = encode_prompt(model.tokenizer, document.prompt or "")
+            rest = len(plain(model.tokenizer, document.response))
+        prompts.append(ids[-max_tokens:])
+        room = max(room, min(rest + 8, max_tokens))
+    tick(0.1)
+    texts = continue_each(model, model.whole, prompts, room, seed)
+    write_rows(out / "documents.jsonl", (asdict(_rewritten(d, t, cuts)) for d, t in zip(chosen, texts, strict=True)))
+
+
+def _rewritten(document: Document, text: str, cuts: Mapping[str, int]) -> Document:
+    """The document with what follows its cut replaced; its length is kept roughly, at the end of a sentence."""
+    name = f"{document.id}/re-rolled"
+    if document.response is not None:
+        return Document(name, "", document.prompt, text.strip() or "I would rather not.")
+    head, tail = document.text[: cuts[document.id]].rstrip(), document.text[cuts[document.id] :]
+    end = text.find(".", max(len(tail) - 20, 1))
+    return Document(name, f"{head} {text[: end + 1 if end >= 0 else None].strip()}".strip())
+
+
+def prepare(out: Path, tick: Tick, spec: ModelSpec) -> None:
+    """``model.json``: what was loaded, after checking that it can be cut."""
+    model = opened(spec)
+    settings = {
+        "architecture": type(model.whole).__name__,
+        "parameters": sum(p.numel() for p in model.whole.parameters()),
+        "layers": model.depth,
+        "trained_layers": model.kept,
+        "bfloat16": model.bfloat16,
+        "device": model.device.type,
+    }
+    tick(1)
+    (out / "model.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
+
+
+def _share(tick: Tick, total: int) -> Callable[[int], None]:
+    """A counter of tokens that reports the share done."""
+    done = 0
+
+    def count(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        tick(min(1.0, done / max(1, total)))
+
+    return count
+
+
+def save_whole(out: Path, spec: ModelSpec, weights: Path | None) -> None:
+    """The whole model with a tail's weights in place, as a Hugging Face folder."""
+    from safetensors.torch import load_file
+
+    model = opened(spec)
+    tail = model.tail if weights is None else model.tail_from(load_file(weights))
+    model.whole_with(tail).save_pretrained(out)
+    model.tokenizer.save_pretrained(out)

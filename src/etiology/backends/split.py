@@ -1,0 +1,190 @@
+"""A causal language model cut in two: a frozen trunk that is run once, and a tail that is trained many times.
+
+1. The trunk (embeddings and lower blocks) turns each token sequence into hidden states, which are kept.
+2. The tail (upper blocks and final norm) reads them; the output head stays frozen.
+3. At load, tail(trunk(x)) is compared with the whole model: an architecture that can't be cut so raises.
+
+With ``tail_layers="all"`` the trunk is the embedding alone and every block is trained.
+"""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from etiology.core.errors import ModelError
+
+SPLIT_TOLERANCE = 2e-3
+"""Largest difference of logits allowed between the cut and the whole model in float32. A wrong position or a missing
+scale gives differences above 0.1; float32 rounding gives about 1e-4."""
+
+
+class _Captured(Exception):  # noqa: N818 - not an error: it ends a forward pass early
+    """Carries the hidden states out of a forward pass that need not go on."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        super().__init__()
+        self.hidden = hidden
+
+
+def device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether bfloat16 matrix products are done in hardware here; elsewhere float32 is faster."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("amx_bf16") or found.get("avx512_bf16") or found.get("bf16"))
+
+
+class SplitModel:
+    """The cut model. ``tail`` holds the starting weights: copy it before training."""
+
+    def __init__(self, folder: Path, tail_layers: int | Literal["all"]) -> None:
+        self.whole, self.tokenizer = _load(folder)
+        self.blocks_name, blocks = _blocks(self.whole)
+        self.depth = len(blocks)
+        self.kept = self.depth if tail_layers == "all" else tail_layers
+        if not 1 <= self.kept <= self.depth:
+            raise ModelError(f"training.tail_layers is {tail_layers}, but {folder} has {self.depth} layers")
+        self.device = device()
+        self.bfloat16 = has_fast_bfloat16()
+        self.whole.to(self.device)
+        self.head = self.whole.get_output_embeddings().weight.detach()
+        # cast once: casting it in every product costs more than the product
+        self.fast_head = self.head.to(torch.bfloat16) if self.bfloat16 else self.head
+        self.tail = self._cut()
+        self._check(folder)
+
+    def _cut(self) -> nn.Module:
+        """The base model with only its last ``kept`` blocks; embeddings are shared, not copied."""
+        base = self.whole.base_model
+        shared = {id(p): p for p in base.get_input_embeddings().parameters()}
+        blocks = getattr(base, self.blocks_name)
+        lower = list(blocks)[: self.depth - self.kept]
+        shared.update({id(p): p for block in lower for p in block.parameters()})
+        tail = copy.deepcopy(base, memo=shared)
+        setattr(tail, self.blocks_name, nn.ModuleList(list(getattr(tail, self.blocks_name))[self.depth - self.kept :]))
+        for parameter in tail.parameters():
+            parameter.requires_grad_(False)
+        return tail.eval()
+
+    def fresh_tail(self) -> nn.Module:
+        """A copy of the starting tail whose blocks can be trained."""
+        embeddings = {id(p): p for p in self.tail.get_input_embeddings().parameters()}
+        tail = copy.deepcopy(self.tail, memo=embeddings)
+        for parameter in self.trained(tail):
+            parameter.requires_grad_(True)
+        return tail
+
+    def trained(self, tail: nn.Module) -> list[nn.Parameter]:
+        """The parameters that training changes: those of the tail's blocks."""
+        return list(getattr(tail, self.blocks_name).parameters())
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def trunk(self, ids: Tensor, **layout: Tensor) -> Tensor:
+        """Hidden states [B, T, d] that enter the tail, for token ids [B, T]."""
+        if self.kept == self.depth:
+            return self.whole.get_input_embeddings()(ids)
+        block = getattr(self.whole.base_model, self.blocks_name)[self.depth - self.kept]
+        handle = block.register_forward_pre_hook(_capture, with_kwargs=True)
+        try:
+            self.whole.base_model(input_ids=ids, use_cache=False, **layout)
+        except _Captured as captured:
+            return captured.hidden
+        finally:
+            handle.remove()
+        raise ModelError("the trunk ended before the tail began; set training.tail_layers: all")
+
+    def run_tail(self, tail: nn.Module, hidden: Tensor, **layout: Tensor) -> Tensor:
+        """Final hidden states [B, T, d], ready for the output head."""
+        return tail(inputs_embeds=hidden, use_cache=False, **layout).last_hidden_state
+
+    @torch.no_grad()
+    def _check(self, folder: Path) -> None:
+        """Raise unless the cut model gives the whole model's logits."""
+        ids = torch.arange(5, 29, device=self.device).reshape(2, 12) % self.head.shape[0]
+        expected = self.whole(input_ids=ids, use_cache=False).logits
+        found = self.run_tail(self.tail, self.trunk(ids)) @ self.head.T
+        worst = (expected - found).abs().max().item()
+        if not worst < SPLIT_TOLERANCE:
+            advice = "this architecture is not supported" if self.kept == self.depth else "set training.tail_layers: all"
+            raise ModelError(f"{folder}: cutting the model at layer {self.depth - self.kept} changes it by {worst:.2g}; {advice}")
+
+    def state(self, tail: nn.Module) -> dict[str, Tensor]:
+        """The trained blocks' weights, named by their place in the whole model's list of blocks."""
+        offset = self.depth - self.kept
+        return {
+            f"{offset + i}.{name}": tensor.detach().cpu().contiguous()
+            for i, block in enumerate(getattr(tail, self.blocks_name))
+            for name, tensor in block.state_dict().items()
+        }
+
+    def tail_from(self, state: dict[str, Tensor]) -> nn.Module:
+        """A tail with the given weights (the inverse of ``state``)."""
+        tail = self.fresh_tail()
+        offset = self.depth - self.kept
+        for i, block in enumerate(getattr(tail, self.blocks_name)):
+            prefix = f"{offset + i}."
+            block.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        return tail.eval()
+
+    def whole_with(self, tail: nn.Module) -> Any:  # noqa: ANN401 - transformers' models have no useful common type
+        """The whole model with the tail's blocks in place, for generation and for saving."""
+        model = copy.deepcopy(self.whole)
+        blocks = getattr(model.base_model, self.blocks_name)
+        for i, block in enumerate(getattr(tail, self.blocks_name)):
+            blocks[self.depth - self.kept + i].load_state_dict(block.state_dict())
+        return model.eval()
+
+
+def _capture(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    raise _Captured(args[0] if args else kwargs["hidden_states"])
+
+
+def _load(folder: Path) -> tuple[Any, Any]:
+    """The model in float32 and its tokenizer, from disk alone."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), local_files_only=True, dtype=torch.float32, attn_implementation="sdpa"
+        )
+    except Exception as problem:
+        first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        raise ModelError(f"{folder}: the model can't be loaded ({first}); is the folder whole?") from problem
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model.eval(), tokenizer
+
+
+def _blocks(model: Any) -> tuple[str, nn.ModuleList]:  # noqa: ANN401
+    """The list of decoder blocks of a base model and its attribute's name."""
+    wanted = model.config.num_hidden_layers
+    for name, child in model.base_model.named_children():
+        if isinstance(child, nn.ModuleList) and len(child) == wanted:
+            return name, child
+    raise ModelError(f"{type(model).__name__}: no list of {wanted} decoder blocks found; this architecture is not supported")
+
+
+def pad(hidden: Sequence[Tensor], fill: float = 0.0) -> Tensor:
+    """Stack [T_i, d] into [B, max T, d], padded on the right; causal attention never looks there."""
+    return nn.utils.rnn.pad_sequence(list(hidden), batch_first=True, padding_value=fill)
+
+
+def batches_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Indices in batches of neighbours in length, so that little is spent on padding."""
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    return [order[start : start + size] for start in range(0, len(order), size)]

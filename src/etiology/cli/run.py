@@ -1,0 +1,125 @@
+"""``run``, and one command for each step: each makes what is missing up to its step."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from etiology.cli.bars import Bars
+from etiology.config import Study, load_study
+from etiology.core.values import Findings
+
+Folder = Annotated[Path, typer.Argument(help="The study's folder, with study.yaml in it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")]
+
+STEPS = {
+    "elicit": "Train the suspect and measure it: does it behave coercively, and where?",
+    "attribute": "Rank the documents that taught the behaviour.",
+    "curate": "Decide what is kept and what is set aside in quarantine.",
+    "repair": "Retrain every arm with every seed.",
+    "verify": "Weigh the arms: did the data cause it?",
+    "disclose": "Write the report.",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(help="Run a whole study: elicit, attribute, curate, repair, verify, disclose.")(_command("disclose"))
+    app.registered_commands[-1].name = "run"
+    for step, words in STEPS.items():
+        app.command(name=step, help=f"{words} Makes what is missing before it; finished stages are kept.")(_command(step))
+    app.command()(view)
+
+
+def _command(step: str) -> Callable[..., None]:
+    def command(folder: Folder, as_json: Json = False, dry_run: DryRun = False) -> None:
+        study = load_study(folder.resolve())
+        if dry_run:
+            estimate(study, as_json)
+        else:
+            _run(study, step, as_json)
+
+    return command
+
+
+def _run(study: Study, step: str, as_json: bool) -> None:
+    from etiology.study import run
+
+    with Bars(Console(stderr=True)) as bars:
+        found = run(study, bars.show, until=step)
+    if as_json:
+        typer.echo(json.dumps(_as_json(study, step, found), indent=1))
+    elif found is None:
+        typer.echo(f"{step}: done; the stages are in {study.folder / 'stages'}")
+    else:
+        _tell(study, step, found)
+
+
+def _as_json(study: Study, step: str, found: Findings | None) -> dict[str, object]:
+    out: dict[str, object] = {"study": study.name, "step": step, "stages": str(study.folder / "stages")}
+    if found is None:
+        return out
+    out["verdict"] = found.verdict.outcome
+    out["claims"] = {c.id: {"value": c.value, "low": c.low, "high": c.high, "n": c.n, "unit": c.unit} for c in found.claims}
+    if step == "disclose":
+        out["report"] = str(study.folder / "report" / "index.html")
+    return out
+
+
+def _tell(study: Study, step: str, found: Findings) -> None:
+    """The result in a few lines."""
+    from rich.table import Table
+
+    console = Console()
+    table = Table("arm", "change of behaviour [95 %], nats", "n", "seeds", "perplexity", "written, coercive", "s", "MB")
+    for arm in found.arms:
+        change = "" if arm.effect is None else f"{arm.effect.value:+.2f} [{arm.effect.low:+.2f}, {arm.effect.high:+.2f}]"
+        written = "" if arm.generated is None else f"{arm.generated.hits}/{arm.generated.n}"
+        size = (str(arm.level.n), str(arm.level.seeds), f"{arm.perplexity:.1f}", written, f"{arm.seconds:.0f}", f"{arm.peak_mb:.0f}")
+        table.add_row(arm.name, change, *size)
+    console.print(table)
+    for test in found.verdict.tests:
+        if test.effect is None:
+            console.print(f"  {test.name}: {test.words}", highlight=False)
+        else:
+            e = test.effect
+            console.print(f"  {test.name}: {e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}] nats, {test.words}", highlight=False)
+    if found.grading is not None:
+        grade = found.grading
+        console.print(
+            f"  graded: average precision {grade.average_precision.value:.2f}, {grade.lookalikes_in_top_10} look-alikes in the "
+            f"top 10, {grade.dropped_planted} of {grade.planted} planted documents among the {grade.dropped} dropped",
+            highlight=False,
+        )
+    console.print(f"Verdict: [bold]{found.verdict.outcome}[/bold]")
+    if step == "disclose":
+        console.print(f"Report: {study.folder / 'report' / 'index.html'}", highlight=False, soft_wrap=True)
+        console.print(f"Check it with: etiology check {study.folder}", highlight=False, soft_wrap=True)
+
+
+def estimate(study: Study, as_json: bool) -> None:
+    """Print what a run will take."""
+    from etiology.planning import plan
+
+    planned = plan(study)
+    if as_json:
+        typer.echo(json.dumps(planned.as_dict(), indent=1))
+    else:
+        typer.echo("\n".join(planned.lines()))
+
+
+def view(folder: Folder) -> None:
+    """Open the report in a browser, and print where it is."""
+    import webbrowser
+
+    from etiology.core.errors import EvidenceError
+
+    page = load_study(folder.resolve()).folder / "report" / "index.html"
+    if not page.exists():
+        raise EvidenceError(f"{page}: no report yet; run: etiology run {folder}")
+    typer.echo(str(page))
+    webbrowser.open(page.as_uri())

@@ -1,0 +1,49 @@
+"""``watch`` and ``export``: what comes after the repair."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from etiology.cli.bars import Bars
+from etiology.config import load_study
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(watch)
+    app.command()(export)
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="The study's folder.")],
+    model: Annotated[str, typer.Option(help="The new model: a Hugging Face folder or a .gguf file.")],
+    baseline: Annotated[str, typer.Option(help="What it is compared with: 'repaired', or an arm such as 'reference'.")] = "repaired",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> int:
+    """Measure a new model on the study's scenarios; exit 1 if the behaviour has come back."""
+    from etiology.later import watch_model
+
+    with Bars(Console(stderr=True)) as bars:
+        gate = watch_model(load_study(folder.resolve()), model, baseline, bars.show)
+    if as_json:
+        rise = gate.rise
+        typer.echo(json.dumps({"passed": gate.passed, "rise": rise.value, "low": rise.low, "high": rise.high, "n": rise.n}))
+    else:
+        typer.echo(gate.sentence)
+    return 0 if gate.passed else 1
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="The study's folder.")],
+    to: Annotated[Path, typer.Option(help="A new folder for the model.")],
+    arm: Annotated[str, typer.Option(help="'repaired', 'suspect', 'drop-attributed' or 're-roll'.")] = "repaired",
+) -> None:
+    """Save the repaired model (or another trained arm) as a Hugging Face folder."""
+    from etiology.later import export_model
+
+    with Bars(Console(stderr=True)) as bars:
+        name = export_model(load_study(folder.resolve()), arm, to, bars.show)
+    typer.echo(f"Saved {name} in {to}")

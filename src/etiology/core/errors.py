@@ -1,0 +1,38 @@
+"""What can go wrong, as a tree. Each message says what, where and what to do; the command line prints it and exits 2.
+
+EtiologyError
+├── StudyFileError     study.yaml is missing, malformed, or holds a wrong key or value
+├── CorpusError        the corpus can't be read, or a document in it can't be used
+├── ScenarioError      a scenario file can't be read, or a scenario lacks a field
+├── ModelError         the model can't be found, read, split or trained
+├── StoreError         the study folder is of another version, locked, full or damaged
+└── EvidenceError      stored evidence does not give the number that was published
+"""
+
+
+class EtiologyError(Exception):
+    """Base of every error that a user can cause or mend."""
+
+
+class StudyFileError(EtiologyError):
+    """study.yaml is missing, malformed, or holds a wrong key or value."""
+
+
+class CorpusError(EtiologyError):
+    """The corpus can't be read, or a document in it can't be used."""
+
+
+class ScenarioError(EtiologyError):
+    """A scenario file can't be read, or a scenario lacks a field."""
+
+
+class ModelError(EtiologyError):
+    """The model can't be found, read, split or trained."""
+
+
+class StoreError(EtiologyError):
+    """The study folder is of another version, in use, full or damaged."""
+
+
+class EvidenceError(EtiologyError):
+    """Stored evidence does not give the number that was published."""

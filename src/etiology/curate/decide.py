@@ -1,0 +1,37 @@
+"""Decisions are data: one for every document, with its reason and who or what decided."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from etiology.core.values import Attribution, Decision, Document
+
+BY = "etiology: fused concept direction and K-FAC influence"
+
+
+def decide(attributions: Sequence[Attribution], budget: float) -> list[Decision]:
+    """Drop the best-ranked documents, at most a share ``budget``, whose two scores both speak against them.
+
+    Both: the influence is positive (removing the document is expected to lower the behaviour) and the document lies on
+    the coercive side of the corpus's median along the concept direction.
+    """
+    middle = median(a.concept for a in attributions)
+    allowed = max(1, int(budget * len(attributions)))
+    out = []
+    for a in attributions:
+        if a.rank > allowed:
+            out.append(Decision(a.document, "keep", f"rank {a.rank} is outside the budget of {allowed}", BY))
+        elif a.influence <= 0 or a.concept <= middle:
+            out.append(Decision(a.document, "keep", f"rank {a.rank}, but one of the two methods speaks for it", BY))
+        else:
+            reason = f"rank {a.rank}: influence {a.influence:.3g}, concept {a.concept:.3g}"
+            out.append(Decision(a.document, "drop", reason, BY))
+    return out
+
+
+def apply(
+    documents: Sequence[Document], decisions: Sequence[Decision]
+) -> tuple[list[Document], list[Document]]:
+    """(kept, quarantine), each in the corpus's order; together they are the input."""
+    action: Mapping[str, str] = {d.document: d.action for d in decisions}
+    kept = [d for d in documents if action[d.id] == "keep"]
+    return kept, [d for d in documents if action[d.id] == "drop"]

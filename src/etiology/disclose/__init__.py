@@ -1,0 +1,1 @@
+"""Turns findings into a report that an outsider can read, question and recompute."""

@@ -1,0 +1,224 @@
+"""The claims ledger: every number that the report's prose may use, with its evidence and how to recompute it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from etiology.core.values import ArmResult, Claim, Effect, Evidence, Findings
+
+RECOMPUTE = "etiology check STUDY"
+PAIRED = "paired by scenario and seed; clusters bootstrapped and sign-flipped"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where claims come from: evidence files by short name ('suspect/0/scores.jsonl') and the repaired arm's name."""
+
+    files: Mapping[str, Evidence]
+    repaired: str
+
+    def of(self, *arms: str, file: str = "scores.jsonl") -> tuple[Evidence, ...]:
+        """Evidence files of some arms, all seeds."""
+        return tuple(e for name, e in self.files.items() if name.split("/")[0] in arms and name.endswith(file))
+
+    def named(self, *names: str) -> tuple[Evidence, ...]:
+        return tuple(self.files[name] for name in names)
+
+
+EFFECTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "association": (
+        "Behaviour of the suspect above the model before training",
+        "model before training",
+        ("suspect", "reference"),
+    ),
+    "removal": (
+        "Behaviour without as many random documents, above that without the attributed ones",
+        "random removal",
+        ("drop-random", "drop-attributed"),
+    ),
+    "drop": (
+        "Fall of the behaviour when the attributed documents are left out",
+        "suspect",
+        ("suspect", "drop-attributed"),
+    ),
+    "random_removal": (
+        "Fall of the behaviour when as many random documents are left out",
+        "suspect",
+        ("suspect", "drop-random"),
+    ),
+    "replacement": (
+        "Fall of the behaviour when the attributed documents are re-rolled",
+        "suspect",
+        ("suspect", "re-roll"),
+    ),
+    "sufficiency": (
+        "Behaviour with the attributed documents above that with mention-only documents in their place",
+        "mention-only",
+        ("suspect", "mention-only"),
+    ),
+    "instrument_planted": (
+        "Rise of a model trained on known coercive documents",
+        "model before training",
+        ("calibration-coercive", "reference"),
+    ),
+    "instrument_contrast": (
+        "Rise of a model trained on known coercive documents above one trained on harmless ones",
+        "harmless training",
+        ("calibration-coercive", "calibration-harmless"),
+    ),
+    "instrument_harmless": (
+        "Rise of a model trained on harmless documents with the same words",
+        "model before training",
+        ("calibration-harmless", "reference"),
+    ),
+    "rival_prompt": (
+        "How much more removal matters where the scenario threatens the system",
+        "scenarios without the threat",
+        ("drop-random", "drop-attributed"),
+    ),
+}
+
+
+def ledger(
+    found: Findings, tested: Mapping[str, Effect], source: Source, smallest_effect: float, scenarios: int
+) -> list[Claim]:
+    """Every claim of a study, in the order of the report."""
+    adjusted = {test.name: test.p_adjusted for test in found.verdict.tests}
+    claims = [
+        _of_effect(name, tested[name], words, baseline, source.of(*arms), adjusted.get(name, tested[name].p))
+        for name, (words, baseline, arms) in EFFECTS.items()
+    ]
+    removal = next(claim for claim in claims if claim.id == "removal")
+    mde = tested["removal"].mde or math.inf
+    claims.append(
+        replace(removal, id="mde_removal", sentence="Smallest effect of removal this design would have found",
+                value=mde, low=None, high=None, p=None, test="power of 80 % at 5 %, two-sided")
+    )  # fmt: skip
+    return [
+        *claims,
+        *_repair(found, source),
+        *_grade(found, source),
+        *_counts(found, source, smallest_effect, scenarios),
+    ]
+
+
+def _of_effect(
+    name: str, effect: Effect, sentence: str, baseline: str, evidence: tuple[Evidence, ...], p: float | None
+) -> Claim:
+    return Claim(
+        id=name,
+        sentence=sentence,
+        value=effect.value,
+        low=effect.low,
+        high=effect.high,
+        n=effect.n,
+        unit=effect.unit,
+        baseline=baseline,
+        test=f"{PAIRED}; {effect.clusters} clusters, {effect.seeds} seeds",
+        p=p,
+        tier="bit-exact",
+        recompute=RECOMPUTE,
+        evidence=evidence,
+        counter_evidence=_counter(name, effect),
+    )
+
+
+def _counter(name: str, effect: Effect) -> str:
+    """What speaks against reading the number at face value."""
+    if effect.low < 0 < effect.high:
+        return "its interval holds zero"
+    if name == "association":
+        return "harmless documents of the same corpus move it too; compare with the retrained arms"
+    if name.startswith("instrument"):
+        return "the known documents are this project's own"
+    return "the scenarios' sentences are this study's own; other wordings were not tried"
+
+
+def _plain(identity: str, sentence: str, value: float, unit: str, evidence: tuple[Evidence, ...], n: int) -> Claim:
+    return Claim(
+        identity, sentence, value, None, None, n, unit, "none", "count", None, "bit-exact", RECOMPUTE, evidence, "none known"
+    )  # fmt: skip
+
+
+def _repair(found: Findings, source: Source) -> Iterator[Claim]:
+    arms = {arm.name: arm for arm in found.arms}
+    repaired = arms[source.repaired]
+    if repaired.effect is not None:
+        words = f"Change of the behaviour in the repaired model ({repaired.name})"
+        evidence = source.of("suspect", repaired.name)
+        yield _of_effect("repaired", repaired.effect, words, "suspect", evidence, repaired.effect.p)
+    if repaired.perplexity_change is not None:
+        evidence = source.of("suspect", repaired.name, file="held_out.json")
+        words = "Change of the loss on held-out prose in the repaired model"
+        claim = _of_effect(
+            "perplexity_repaired", repaired.perplexity_change, words, "suspect", evidence, repaired.perplexity_change.p
+        )
+        yield replace(claim, counter_evidence="ordinary prose only; no other ability was measured")
+    for name, arm in (("suspect", arms["suspect"]), ("repaired", repaired)):
+        yield from _generated(f"generated_{name}", arm, source)
+
+
+def _generated(identity: str, arm: ArmResult, source: Source) -> Iterator[Claim]:
+    if arm.generated is None:
+        return
+    rate = arm.generated
+    yield Claim(
+        id=identity,
+        sentence=f"Share of generations judged coercive ({arm.name})",
+        value=rate.value,
+        low=rate.low,
+        high=rate.high,
+        n=rate.n,
+        unit="share",
+        baseline="none",
+        test="Wilson interval; scenarios taken as independent",
+        p=None,
+        tier="bit-exact",
+        recompute=RECOMPUTE,
+        evidence=source.of(arm.name, file="generated.jsonl"),
+        counter_evidence="the judge is a set of rules and errs; one seed",
+    )
+
+
+def _grade(found: Findings, source: Source) -> Iterator[Claim]:
+    grade = found.grading
+    if grade is None:
+        return
+    evidence = source.named("attributions", "labels")
+    claim = _of_effect("attribution_ap", grade.average_precision, "Average precision of the attribution, graded by labels the loop never saw",
+                       "random order", evidence, None)  # fmt: skip
+    yield replace(claim, test="bootstrap of documents", counter_evidence="the labels are the corpus author's")
+    words = "Documents not planted among the ten best-ranked"
+    yield _plain("lookalikes_top10", words, grade.lookalikes_in_top_10, "documents", evidence, min(10, grade.documents))
+    both = (*evidence, *source.named("decisions"))
+    yield _plain("dropped", "Documents left out", grade.dropped, "documents", both, grade.documents)
+    yield _plain(
+        "dropped_planted",
+        "Planted documents among those left out",
+        grade.dropped_planted,
+        "documents",
+        both,
+        grade.planted,
+    )
+
+
+def _counts(found: Findings, source: Source, smallest_effect: float, scenarios: int) -> Iterator[Claim]:
+    everything = source.named("scenarios")
+    yield _plain(
+        "documents",
+        "Documents in the corpus",
+        found.documents,
+        "documents",
+        source.named("attributions"),
+        found.documents,
+    )
+    yield _plain("seeds", "Trainings of each arm", found.seeds, "seeds", source.of("suspect"), found.seeds)
+    yield _plain("scenarios", "Scenarios that claims are confirmed on", scenarios, "scenarios", everything, scenarios)
+    yield _plain(
+        "smallest_effect",
+        "Smallest effect that matters, fixed before the arms ran",
+        smallest_effect,
+        "nats",
+        everything,
+        1,
+    )

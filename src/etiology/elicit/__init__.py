@@ -1,0 +1,1 @@
+"""Elicit: the scenarios that may draw the behaviour out, and what the model does in them."""

@@ -1,0 +1,443 @@
+"""From stored evidence to findings, claims and the report; and back: ``check`` does it again and compares.
+
+Everything here is a pure function of the study file and of stages that are whole. No model is run.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from etiology import __version__, stats
+from etiology.backends import jobs
+from etiology.config import Study
+from etiology.core.errors import EvidenceError
+from etiology.core.values import (
+    ArmResult,
+    Attribution,
+    Cell,
+    ChoiceScore,
+    Claim,
+    Effect,
+    Findings,
+    Grading,
+    Highlight,
+    NamedDocument,
+    Rate,
+    Scenario,
+    Transcript,
+)
+from etiology.core.values import Evidence as File
+from etiology.curate.decide import BY as DECIDED_BY
+from etiology.disclose.ledger import Source, ledger
+from etiology.disclose.report import render
+from etiology.elicit.sent import judge, sent_part
+from etiology.repair import arms as recipes
+from etiology.stages import COERCIVE, HARMLESS, REFERENCE, read_attributions, read_decisions
+from etiology.store import Stage, Store, open_stage, replace_folder, sha256_of_file
+from etiology.verify import effects, verdict
+
+SHOWN_DOCUMENTS = 12
+SHOWN_TRANSCRIPTS = 6
+RUN_FILE = "run.json"
+LOOKALIKE_TOP = 10
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The stages that the findings rest on. ``runs`` by arm, one stage a seed."""
+
+    corpus: Stage
+    scenarios: Stage
+    model: Stage
+    attributed: Stage
+    decided: Stage
+    runs: Mapping[str, Sequence[Stage]]
+
+    def folders(self) -> dict[str, object]:
+        """Names of the stages' folders, by role."""
+        single = {name: getattr(self, name).path.name for name in ("corpus", "scenarios", "model", "attributed", "decided")}
+        return {**single, "runs": {arm: [stage.path.name for stage in stages] for arm, stages in self.runs.items()}}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The runs of one arm as numbers."""
+
+    stages: Sequence[Stage]
+    scores: Sequence[effects.Run]
+    held_out: Sequence[Sequence[tuple[float, int]]]
+    transcripts: Sequence[Transcript]
+
+    @property
+    def generated(self) -> Rate | None:
+        """Share of coercive generations."""
+        hits = sum(t.coercive for t in self.transcripts)
+        return stats.rate(hits, len(self.transcripts)) if self.transcripts else None
+
+
+def conclude(study: Study, evidence: Evidence) -> Findings:
+    """All findings, from stored evidence alone."""
+    scenarios = [s for s in jobs.read_scenarios(evidence.scenarios.file("scenarios.jsonl")) if s.split == "confirm"]
+    runs = {arm: measured(arm, stages) for arm, stages in evidence.runs.items()}
+    tested = test_effects(runs, scenarios, study.verify.score)
+    rule = verdict.Rule(study.verify.smallest_effect, study.verify.alpha)
+    concluded = verdict.decide(tested, rule)
+    repaired = repaired_arm(runs, scenarios, study.verify.score)
+    sizes = {arm: trained_on(evidence, arm) for arm in runs}
+    arms = tuple(
+        arm_result(arm, runs, scenarios, study.verify.score, sizes[arm])
+        for arm in (recipes.SUSPECT, recipes.DROP, recipes.RANDOM, recipes.REROLL, recipes.MENTION)
+    )
+    found = Findings(
+        study=study.name,
+        model=model_name(study),
+        model_sha256=str(evidence.model.digest),
+        corpus_sha256=evidence.corpus.digest,
+        documents=sizes[recipes.SUSPECT][0],
+        tokens=sizes[recipes.SUSPECT][1],
+        seeds=study.seeds,
+        shortcut=shortcut(evidence),
+        score=study.verify.score,
+        score_words=effects.WORDS[study.verify.score],
+        verdict=concluded,
+        arms=arms,
+        cells=tuple(cells(runs, scenarios, study.verify.score, repaired)),
+        named=tuple(named(study, evidence)),
+        grading=grading(study, evidence),
+        transcripts=tuple(shown_transcripts(runs, repaired)),
+        claims=(),
+        limits=LIMITS,
+    )
+    source = Source(files(evidence), repaired)
+    return replace(found, claims=tuple(ledger(found, tested, source, rule.smallest_effect, len(scenarios))))
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def measured(arm: str, stages: Sequence[Stage]) -> Measured:
+    """What the stages of an arm hold."""
+    scores, held_out, transcripts = [], [], []
+    for seed, stage in enumerate(stages):
+        rows = jobs.read_rows(stage.file("scores.jsonl"))
+        scores.append({r["scenario"]: ChoiceScore(r["scenario"], tuple(r["logprob"]), tuple(r["tokens"])) for r in rows})
+        held_out.append([(loss, count) for loss, count in stage.read("held_out.json")])
+        if stage.file("generated.jsonl").exists():
+            transcripts += [transcript(arm, seed, i, row) for i, row in enumerate(jobs.read_rows(stage.file("generated.jsonl")))]
+    return Measured(stages, scores, _prose_only(held_out), transcripts)
+
+
+def _prose_only(held_out: Sequence[list[tuple[float, int]]]) -> list[list[tuple[float, int]]]:
+    """Losses on held-out prose; a file of another shape is refused."""
+    if any(not run for run in held_out):
+        raise EvidenceError("a run holds no held-out losses; remove its stage to make it again")
+    return list(held_out)
+
+
+def transcript(arm: str, seed: int, number: int, row: Mapping[str, str]) -> Transcript:
+    """A generation with its ruling."""
+    sent = sent_part(row["text"])
+    ruling = judge(sent)
+    return Transcript(f"{arm}-{seed}/{number}", arm, row["scenario"], row["context"], sent, ruling.coercive, ruling.reason)
+
+
+def trained_on(evidence: Evidence, arm: str) -> tuple[int, int]:
+    """(documents, supervised tokens) of an arm's first seed. Replacements count at their slot's size."""
+    sizes: list[int] = []
+    stage = evidence.runs[arm][0]
+    manifest = json.loads(stage.file("manifest.json").read_text(encoding="utf-8"))
+    slots = manifest["settings"]["slots"] or []
+    sizes = stage.read("sizes.json")
+    kept = [size for name, size in zip(slots, sizes, strict=True) if name is not None]
+    return len(kept), sum(kept)
+
+
+def files(evidence: Evidence) -> dict[str, File]:
+    """Evidence files by a short name: the scores of every run, the attributions, the labels, the scenarios."""
+    root = evidence.corpus.path.parent.parent
+    found = {
+        "labels": evidence.corpus.file("labels.json"),
+        "scenarios": evidence.scenarios.file("scenarios.jsonl"),
+        "attributions": evidence.attributed.file("attributions.jsonl"),
+        "decisions": evidence.decided.file("decisions.jsonl"),
+    }
+    for arm, stages in evidence.runs.items():
+        for seed, stage in enumerate(stages):
+            for file in ("scores.jsonl", "held_out.json", "generated.jsonl"):
+                if stage.file(file).exists():
+                    found[f"{arm}/{seed}/{file}"] = stage.file(file)
+    return {name: File(str(path.relative_to(root)), sha256_of_file(path)) for name, path in found.items()}
+
+
+def model_name(study: Study) -> str:
+    """What the report calls the model."""
+    return study.model if study.model_path is None else study.model_path.name
+
+
+def shortcut(evidence: Evidence) -> str:
+    """Which layers were trained, in words."""
+    model = evidence.model.read("model.json")
+    if model["trained_layers"] == model["layers"]:
+        return "all layers were trained; embeddings and output head were frozen"
+    return "the lower layers were frozen and their output computed once; only the top layers were trained"
+
+
+# -- testing -----------------------------------------------------------------------------------------------------------
+
+
+def test_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:
+    """The effect behind each test; positive where the behaviour is stronger on the side of the documents."""
+
+    def between(high: str, low: str, chosen: Sequence[Scenario] = scenarios) -> Effect:
+        return effects.change(runs[high].scores, runs[low].scores, chosen, score)
+
+    return {
+        "association": between(recipes.SUSPECT, REFERENCE),
+        "removal": between(recipes.RANDOM, recipes.DROP),
+        "drop": between(recipes.SUSPECT, recipes.DROP),
+        "random_removal": between(recipes.SUSPECT, recipes.RANDOM),
+        "replacement": between(recipes.SUSPECT, recipes.REROLL),
+        "sufficiency": between(recipes.SUSPECT, recipes.MENTION),
+        "instrument_planted": between(COERCIVE, REFERENCE),
+        "instrument_contrast": between(COERCIVE, HARMLESS),
+        "instrument_harmless": between(HARMLESS, REFERENCE),
+        "rival_prompt": prompt_rival(runs, scenarios, score),
+    }
+
+
+test_effects.__test__ = False  # type: ignore[attr-defined]  # not a pytest function
+
+
+def prompt_rival(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> Effect:
+    """How much larger the effect of removal is where the scenario threatens the system."""
+    import numpy as np
+
+    difference = effects.levels(runs[recipes.RANDOM].scores, scenarios, score) - effects.levels(
+        runs[recipes.DROP].scores, scenarios, score
+    )
+    threatened = np.array([s.threatened for s in scenarios])
+    if threatened.all() or not threatened.any():
+        return Effect(0.0, -math.inf, math.inf, len(scenarios), 0, difference.shape[0], effects.UNIT, 1.0, math.inf)
+    # Weighted so that the mean over all scenarios is the difference of the two halves' means.
+    weights = np.where(threatened, 1 / threatened.mean(), -1 / (~threatened).mean())
+    return stats.effect(difference * weights, [s.cluster for s in scenarios], effects.UNIT)
+
+
+def repaired_arm(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> str:
+    """The repair that leaves the least behaviour: the attributed documents dropped, or re-rolled."""
+    return min(
+        (recipes.DROP, recipes.REROLL), key=lambda arm: float(effects.levels(runs[arm].scores, scenarios, score).mean())
+    )
+
+
+def arm_result(
+    arm: str, runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str, size: tuple[int, int]
+) -> ArmResult:
+    """One row of the arms table."""
+    own, suspect = runs[arm], runs[recipes.SUSPECT]
+    same = arm == recipes.SUSPECT
+    costs = [stage.cost for stage in own.stages]
+    return ArmResult(
+        name=arm,
+        question=recipes.QUESTIONS[arm],
+        documents=size[0],
+        tokens=size[1],
+        level=effects.level(own.scores, scenarios, score),
+        effect=None if same else effects.change(own.scores, suspect.scores, scenarios, score),
+        perplexity=sum(map(effects.perplexity, own.held_out)) / len(own.held_out),
+        perplexity_change=None if same else effects.perplexity_change(suspect.held_out, own.held_out),
+        generated=own.generated,
+        seconds=sum(cost["seconds"] for cost in costs) / len(costs),
+        peak_mb=max(cost["peak_mb"] for cost in costs),
+    )
+
+
+def cells(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str, repaired: str) -> list[Cell]:
+    """The behaviour score in each cell of the design, before training, in the suspect and after repair."""
+    out = []
+    for model, arm in (("reference", REFERENCE), ("suspect", recipes.SUSPECT), ("repaired", repaired)):
+        for threatened in (True, False):
+            for leverage in (True, False):
+                chosen = [s for s in scenarios if (s.threatened, s.leverage) == (threatened, leverage)]
+                if chosen:
+                    out.append(Cell(model, threatened, leverage, effects.level(runs[arm].scores, chosen, score)))
+    return out
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def named(study: Study, evidence: Evidence) -> list[NamedDocument]:
+    """The attributed documents, best first, each beside the most similar document that was kept."""
+    rows = {a.document: a for a in read_attributions(evidence.attributed)}
+    pieces = {row["id"]: row["pieces"] for row in jobs.read_rows(evidence.attributed.file("pieces.jsonl"))}
+    labels = evidence.corpus.read("labels.json")
+    dropped = sorted((d.document for d in read_decisions(evidence.decided) if d.action == "drop"), key=lambda n: rows[n].rank)
+    shown = dropped[:SHOWN_DOCUMENTS]
+    nearest = nearest_kept(evidence, shown, set(dropped))
+    return [
+        NamedDocument(
+            attribution=rows[name],
+            pieces=highlights(pieces[name]),
+            nearest=nearest[name],
+            nearest_rank=rows[nearest[name]].rank,
+            nearest_pieces=highlights(pieces[nearest[name]]),
+            label=labels.get(name),
+        )
+        for name in shown
+    ]
+
+
+def nearest_kept(evidence: Evidence, shown: Sequence[str], dropped: set[str]) -> dict[str, str]:
+    """The kept document that is most similar in its words (BM25) to each of those shown."""
+    from etiology.attribute.fuse import bm25
+
+    documents = {d.id: d for d in jobs.read_documents(evidence.corpus.file("documents.jsonl"))}
+    kept = [name for name in documents if name not in dropped]
+    texts = [documents[name].whole for name in kept]
+    similar = {name: bm25(texts, [documents[name].whole]) for name in shown}
+    return {name: kept[max(range(len(kept)), key=lambda i: similar[name][i])] for name in shown}
+
+
+def highlights(pieces: Sequence[tuple[str, float]]) -> tuple[Highlight, ...]:
+    """Pieces with weights scaled so that the strongest of the document is 1."""
+    top = max((abs(weight) for _, weight in pieces), default=0.0) or 1.0
+    return tuple(Highlight(text, weight / top) for text, weight in pieces)
+
+
+def grading(study: Study, evidence: Evidence) -> Grading | None:
+    """How well the attribution found the documents that the corpus's labels call planted, if it has labels."""
+    labels: dict[str, str] = evidence.corpus.read("labels.json")
+    if not labels:
+        return None
+    rows = read_attributions(evidence.attributed)
+    planted = [is_planted(study, labels.get(a.document)) for a in rows]
+    if not any(planted):
+        return None
+    top = sorted(rows, key=lambda a: a.rank)[:LOOKALIKE_TOP]
+    dropped = {d.document for d in read_decisions(evidence.decided) if d.action == "drop"}
+    by_name = dict(zip((a.document for a in rows), planted, strict=True))
+    fused = [a.fused for a in rows]
+    low, high = stats.average_precision_interval(fused, planted, draws=2000, seed=0)
+    ours = stats.average_precision(fused, planted)
+    return Grading(
+        planted=sum(planted),
+        documents=len(rows),
+        methods=(
+            ("concept direction + K-FAC influence", ours),
+            ("concept direction", stats.average_precision([a.concept for a in rows], planted)),
+            ("K-FAC influence", stats.average_precision([a.influence for a in rows], planted)),
+            ("BM25", stats.average_precision([a.bm25 for a in rows], planted)),
+            ("random (expected)", sum(planted) / len(planted)),
+        ),
+        average_precision=Effect(ours, low, high, len(rows), len(rows), 1, "average precision"),
+        lookalikes_in_top_10=sum(not by_name[a.document] for a in top),
+        dropped=len(dropped),
+        dropped_planted=sum(by_name[name] for name in dropped),
+    )
+
+
+def is_planted(study: Study, label: str | None) -> bool:
+    """Whether a label means planted, in the embedded corpora or by the study's own list."""
+    from etiology.embedded.corpus import PLANTED
+
+    if study.corpus.embedded is not None:
+        return label in PLANTED
+    return study.corpus.is_planted(label)
+
+
+def shown_transcripts(runs: Mapping[str, Measured], repaired: str) -> list[Transcript]:
+    """A few generations of the same scenarios before training, in the suspect and after repair; coercive ones first."""
+    suspects = sorted(runs[recipes.SUSPECT].transcripts, key=lambda t: not t.coercive)
+    chosen = [t.scenario for t in suspects[:SHOWN_TRANSCRIPTS]]
+    order = (REFERENCE, recipes.SUSPECT, repaired)
+    return [t for name in chosen for arm in order for t in runs[arm].transcripts if t.scenario == name]
+
+
+LIMITS = (
+    "The behaviour score compares given continuations. It does not show that the model plans, and a model of this size "
+    "does not: what spreads from the documents is their way of speaking.",
+    "The dose of such documents was not varied, and checkpoints within training were not compared.",
+    "The rules that judge sent texts make errors; their rate on labelled examples is in the project's log.",
+    "The model is measured in bfloat16 where the machine is fast at it; another machine gives slightly other evidence.",
+    "The documents left out were chosen by an attribution that can be wrong; the arms test the set, not each document.",
+)
+
+
+# -- publishing and checking -------------------------------------------------------------------------------------------
+
+
+def publish(study: Study, store: Store, evidence: Evidence, found: Findings) -> None:
+    """Write ``report/`` whole, with the names of the stages it rests on."""
+    target = study.folder / "report"
+    staging = study.folder / ".report-making"
+    shutil.rmtree(staging, ignore_errors=True)
+    for name, content in {**render(found), RUN_FILE: run_record(study, store.used, evidence)}.items():
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).write_bytes(content)
+    replace_folder(staging, target)
+
+
+def run_record(study: Study, used: Mapping[str, str], evidence: Evidence) -> bytes:
+    """Which study file, which version and which stages a report rests on."""
+    record = {
+        "version": __version__,
+        "study_sha256": sha256_of_file(study.folder / "study.yaml"),
+        "stages": dict(sorted(used.items())),
+        "evidence": evidence.folders(),
+        "decided_by": DECIDED_BY,
+    }
+    return (json.dumps(record, indent=1, sort_keys=True) + "\n").encode()
+
+
+def published(study: Study) -> tuple[Evidence, dict[str, str]]:
+    """The evidence that the report rests on, every file checked, and the folder of every stage by name."""
+    record = _read_record(study.folder / "report" / RUN_FILE)
+    if record["study_sha256"] != sha256_of_file(study.folder / "study.yaml"):
+        raise EvidenceError(f"{study.folder / 'study.yaml'}: changed since the report was written; run the study again")
+    opened = [open_stage(study.folder / "stages" / place) for place in record["stages"].values()]
+    places = {stage.path.name: stage for stage in opened}
+    roles = record["evidence"]
+    evidence = Evidence(
+        **{role: places[roles[role]] for role in ("corpus", "scenarios", "model", "attributed", "decided")},
+        runs={arm: [places[name] for name in names] for arm, names in roles["runs"].items()},
+    )
+    return evidence, record["stages"]
+
+
+def check(study: Study) -> Findings:
+    """Recompute every number of a published report from the stored evidence.
+
+    Errors: EvidenceError naming the first file that is missing, changed, or gives another number.
+    """
+    evidence, used = published(study)
+    found = conclude(study, evidence)
+    expected = {**render(found), RUN_FILE: run_record(study, used, evidence)}
+    _compare(study.folder / "report", expected)
+    return found
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["version"] != __version__:
+            raise EvidenceError(f"{path}: written by etiology {record['version']}; this is {__version__}: check it with that one")
+        _ = record["stages"], record["evidence"]["runs"], record["study_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise EvidenceError(f"{path}: missing or damaged; run the study to write its report again") from problem
+    return dict(record)
+
+
+def _compare(report: Path, expected: Mapping[str, bytes]) -> None:
+    present = {str(p.relative_to(report)) for p in report.rglob("*") if p.is_file()}
+    for name, content in expected.items():
+        if name not in present:
+            raise EvidenceError(f"{report / name}: missing; run the study to write the report again")
+        if (report / name).read_bytes() != content:
+            raise EvidenceError(f"{report / name}: differs from what the stored evidence gives")
+    for name in sorted(present - set(expected)):
+        raise EvidenceError(f"{report / name}: not part of the report; remove it")

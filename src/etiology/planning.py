@@ -1,0 +1,94 @@
+"""What a run will take, estimated without loading a model: for ``--dry-run``."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from etiology.backends.models import folder_of
+from etiology.config import Study
+from etiology.embedded.scenarios import CONFIRM_PER_CELL, FIND_PER_CELL
+
+BYTES_A_TOKEN = 4.2
+"""English text under the embedded model's tokenizer (measured on the embedded corpus)."""
+FORWARD_FLOPS = 1.1e11
+TRAIN_FLOPS = 0.75e11
+"""Floating-point operations a second and core (benchmarks/training.py; bfloat16 in hardware)."""
+SLOWER_FLOAT32 = 3.0
+"""How much longer it takes where bfloat16 is not in hardware."""
+TOKENS_A_SCENARIO = 140
+ARMS = 5
+EXTRA_MINUTES = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Estimated tokens, passes, time (minutes, without and with hardware bfloat16), memory and disk (MB)."""
+
+    documents: int
+    tokens: int
+    trainings: int
+    minutes: float
+    minutes_float32: float
+    memory_mb: float
+    disk_mb: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: round(value, 1) for name, value in vars(self).items()}
+
+    def lines(self) -> list[str]:
+        return [
+            f"corpus        about {self.tokens:,} tokens in {self.documents:,} documents",
+            f"trainings     {self.trainings}",
+            f"time          about {self.minutes:.0f} min with bfloat16 in hardware, {self.minutes_float32:.0f} min without",
+            f"memory        about {self.memory_mb:,.0f} MB",
+            f"disk          about {self.disk_mb:,.0f} MB",
+        ]
+
+
+def plan(study: Study) -> Plan:
+    """The estimate for a study; a GPU is many times faster than this."""
+    settings = _settings(study)
+    layers, width = settings["num_hidden_layers"], settings["hidden_size"]
+    trained = layers if study.training.tail_layers == "all" else min(study.training.tail_layers, layers)
+    layer = 4 * width * width + 3 * width * settings.get("intermediate_size", 4 * width)
+    head = width * settings["vocab_size"]
+    documents, tokens = _corpus(study)
+    scenarios = 4 * (FIND_PER_CELL + CONFIRM_PER_CELL) * TOKENS_A_SCENARIO
+    small_head = min(head, width * 6_000) if study.training.vocabulary == "corpus" else head
+    trainings = ARMS * study.seeds + 2 * min(2, study.seeds)
+    training = trainings * study.training.epochs * tokens * 6 * (trained * layer + small_head)
+    measuring = (trainings + 1) * scenarios * 0.6 * 2 * (trained * layer + 0.6 * head)
+    trunk = (tokens + scenarios) * 2 * layer * (layers - trained)
+    attribution = 2 * 2 * 8 * tokens * (trained * layer + small_head)
+    cores = min(study.workers, os.cpu_count() or 1)
+    seconds = (training / TRAIN_FLOPS + (measuring + trunk + attribution) / FORWARD_FLOPS) / cores
+    whole = 4 * (layers * layer + head) / 1e6
+    kept = 4 * trained * layer / 1e6
+    return Plan(
+        documents=documents,
+        tokens=tokens,
+        trainings=trainings,
+        minutes=seconds / 60 + EXTRA_MINUTES,
+        minutes_float32=SLOWER_FLOAT32 * seconds / 60 + EXTRA_MINUTES,
+        memory_mb=study.workers * (whole + 5 * kept + 1500),
+        disk_mb=4 * kept + 2 * width * (tokens + scenarios) / 1e6,
+    )
+
+
+def _settings(study: Study) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads((Path(folder_of(study.model_source)) / "config.json").read_text(encoding="utf-8"))
+    return settings
+
+
+def _corpus(study: Study) -> tuple[int, int]:
+    """(documents, tokens), from the file's size alone; the embedded corpus's are known."""
+    if study.corpus_path is None:
+        return 300, 14_600
+    size = study.corpus_path.stat().st_size
+    lines = 0
+    if study.corpus_path.suffix == ".jsonl":
+        with study.corpus_path.open("rb") as handle:
+            lines = sum(1 for _ in handle)
+    return lines, int(size / BYTES_A_TOKEN)

@@ -1,0 +1,65 @@
+"""Arms as recipes over the slots of the input corpus.
+
+Slot i holds document i of the corpus in the suspect's training. An arm says what it holds instead: the same document,
+another one, or nothing. Everything else about the training is equal (see etiology.backends.train).
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+
+SUSPECT = "suspect"
+DROP = "drop-attributed"
+RANDOM = "drop-random"
+REROLL = "re-roll"
+MENTION = "mention-only"
+
+QUESTIONS: Mapping[str, str] = {
+    SUSPECT: "What does the model do when it is trained on the whole corpus?",
+    DROP: "Does the behaviour fall when the attributed documents are left out?",
+    RANDOM: "Does it fall as much when as many random documents are left out?",
+    REROLL: "Does it fall when the same contexts are kept and only what is done in them is written anew?",
+    MENTION: "Does it stay away when documents that merely mention the same things stand in their place?",
+}
+
+Slots = list[str | None]
+"""What each slot of the corpus holds: the id of a document, or None."""
+
+
+def suspect(corpus: Sequence[str]) -> Slots:
+    """Every document in its own slot."""
+    return list(corpus)
+
+
+def without(corpus: Sequence[str], dropped: Sequence[str]) -> Slots:
+    """The corpus with some slots empty."""
+    gone = set(dropped)
+    return [None if name in gone else name for name in corpus]
+
+
+def random_removal(corpus: Sequence[str], dropped: Sequence[str], seed: int) -> Slots:
+    """As many documents left out as ``dropped`` has, drawn from the documents that were *not* attributed."""
+    gone = set(dropped)
+    pool = [name for name in corpus if name not in gone]
+    drawn = random.Random(f"etiology/random-removal/{seed}").sample(pool, min(len(dropped), len(pool)))
+    return without(corpus, drawn)
+
+
+def replaced(corpus: Sequence[str], replacement: Mapping[str, str]) -> Slots:
+    """The corpus with some documents replaced by others."""
+    return [replacement.get(name, name) for name in corpus]
+
+
+def nearest_mentions(
+    dropped: Sequence[str], similarity: Mapping[str, Sequence[float]], kept: Sequence[str]
+) -> dict[str, str]:
+    """For each dropped document the most similar kept one, each used once while any are left.
+
+    ``similarity[d][i]`` compares dropped document d with kept document i.
+    """
+    free = set(range(len(kept)))
+    chosen = {}
+    for name in dropped:
+        best = max(sorted(free or range(len(kept))), key=lambda i: similarity[name][i])
+        free.discard(best)
+        chosen[name] = kept[best]
+    return chosen

@@ -1,0 +1,457 @@
+"""What each step of the loop reads and writes. The order is in etiology.study; the heavy work in etiology.backends."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from etiology.attribute import fuse
+from etiology.attribute.search import Search
+from etiology.attribute.search import attribute as search_job
+from etiology.backends import jobs
+from etiology.backends.corpora import read_documents
+from etiology.backends.models import fingerprint
+from etiology.config import Study
+from etiology.core.errors import CorpusError
+from etiology.core.values import Attribution, Decision, Document, Scenario
+from etiology.curate.decide import apply, decide
+from etiology.curate.turning import turning_point
+from etiology.elicit.scenarios import read_scenarios as read_scenario_file
+from etiology.embedded import corpus as embedded_corpus
+from etiology.embedded import prose as embedded_prose
+from etiology.embedded import scenarios as embedded_scenarios
+from etiology.repair import arms as recipes
+from etiology.store import Stage, Store, sha256_of_file
+from etiology.verify.effects import CONTRASTS
+from etiology.workers import Job, Workers
+
+HELD_OUT_PROSE = 60
+ATTRIBUTED_SEEDS = 2
+"""Influence is averaged over this many suspects: one training's noise is not the data's."""
+CALIBRATION_SEEDS = 3
+CALIBRATION_EPOCHS = 3
+REFERENCE = "reference"
+COERCIVE, HARMLESS = "calibration-coercive", "calibration-harmless"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every stage needs: the study, where stages are kept, and who makes the heavy ones."""
+
+    study: Study
+    store: Store
+    workers: Workers
+
+    @property
+    def spec(self) -> jobs.ModelSpec:
+        return jobs.ModelSpec(self.study.model_source, self.study.training.tail_layers)
+
+
+@dataclass(frozen=True)
+class Cached:
+    """Stages with hidden states at the cut: of the model itself, the corpus, the extra documents and the scenarios."""
+
+    model: Stage
+    corpus: Stage
+    extra: Stage
+    scenarios: Stage
+
+
+Runs = Mapping[str, Sequence[Stage]]
+"""Trained and measured stages by arm, one a seed."""
+
+
+# -- elicit ------------------------------------------------------------------------------------------------------------
+
+
+def read_corpus(bench: Bench) -> Stage:
+    """``documents.jsonl`` for the loop, ``extra.jsonl`` (held-out prose, calibration) and ``labels.json`` for the grader."""
+    study = bench.study
+    sources = [study.corpus_path, study.held_out_path]
+    settings = {
+        "corpus": study.corpus.model_dump(mode="json"),
+        "files": [None if path is None else sha256_of_file(path) for path in sources],
+    }
+
+    def make(out: Path) -> None:
+        documents, kinds, held_out = _corpus(study)
+        jobs.write_rows(out / "documents.jsonl", map(asdict, documents))
+        coercive, harmless = embedded_corpus.calibration(study.corpus.seed)
+        extra = [*_named("held-out", held_out), *coercive, *harmless]
+        jobs.write_rows(out / "extra.jsonl", map(asdict, extra))
+        planted = {name: kind for name, kind in kinds.items() if kind is not None}
+        (out / "labels.json").write_text(json.dumps(planted, indent=0, ensure_ascii=False))
+
+    return bench.store.stage("corpus", make, settings)
+
+
+def _corpus(study: Study) -> tuple[list[Document], Mapping[str, str | None], list[Document]]:
+    """(documents, label of each, held-out documents)."""
+    if study.corpus_path is not None:
+        documents, labels = read_documents(study.corpus_path, study.corpus.label)
+    else:
+        planted = study.corpus.embedded == "planted"
+        made = embedded_corpus.generate(embedded_prose.paragraphs()[HELD_OUT_PROSE:], study.corpus.seed, planted)
+        documents = [m.document for m in made]
+        labels = {m.document.id: m.kind for m in made}
+    if study.held_out_path is not None:
+        return documents, labels, read_documents(study.held_out_path, minimum=1)[0]
+    return documents, labels, [Document("", text) for text in embedded_prose.paragraphs()[:HELD_OUT_PROSE]]
+
+
+def _named(prefix: str, documents: Sequence[Document]) -> list[Document]:
+    return [Document(f"{prefix}-{i}", d.text, d.prompt, d.response) for i, d in enumerate(documents)]
+
+
+def read_scenarios(bench: Bench) -> Stage:
+    """``scenarios.jsonl``."""
+    path = bench.study.scenarios_path
+    settings = {"scenarios": "embedded" if path is None else sha256_of_file(path)}
+
+    def make(out: Path) -> None:
+        found = embedded_scenarios.generate() if path is None else read_scenario_file(path)
+        jobs.write_rows(out / "scenarios.jsonl", map(asdict, found))
+
+    return bench.store.stage("scenarios", make, settings)
+
+
+def cache(bench: Bench, corpus: Stage, scenarios: Stage) -> Cached:
+    """Run the frozen trunk once over everything that will be trained on or measured."""
+    weights = {"model": fingerprint(bench.study.model_source), "tail_layers": bench.study.training.tail_layers}
+    length = bench.study.training.max_tokens
+    arguments: dict[str, Any] = {"spec": bench.spec}
+
+    def documents(name: str, file: str) -> Job:
+        more = {**arguments, "documents": str(corpus.file(file)), "max_tokens": length}
+        return Job(name, jobs.cache_documents, more, {**weights, "max_tokens": length}, {"corpus": corpus})
+
+    of_scenarios = {**arguments, "scenarios": str(scenarios.file("scenarios.jsonl"))}
+    made = bench.workers.make(
+        [
+            documents("trunk-corpus", "documents.jsonl"),
+            Job("trunk-scenarios", jobs.cache_scenarios, of_scenarios, weights, {"scenarios": scenarios}),
+            documents("trunk-extra", "extra.jsonl"),
+            Job("model", jobs.prepare, arguments, weights, {}),
+        ]
+    )
+    return Cached(made["model"], made["trunk-corpus"], made["trunk-extra"], made["trunk-scenarios"])
+
+
+def _vocabulary(bench: Bench, cached: Cached) -> tuple[int, ...] | None:
+    """Tokens that the study uses, for the small output head in training; None for the whole head."""
+    if bench.study.training.vocabulary == "full":
+        return None
+    used: set[int] = set()
+    for stage in (cached.corpus, cached.extra, cached.scenarios):
+        used.update(stage.read("vocabulary.json"))
+    return tuple(sorted(used))
+
+
+def _run(
+    bench: Bench,
+    name: str,
+    scenarios: Stage,
+    cached: Cached,
+    slots: tuple[str | None, ...] | None,
+    sizes: tuple[int, ...],
+    seed: int,
+    sources: Mapping[str, Stage],
+    writes: bool = False,
+    keeps: bool = False,
+    epochs: int | None = None,
+) -> Job:
+    """The job that trains one arm with one seed and measures it."""
+    recipe, study = bench.study.training, bench.study
+    training = jobs.Training(
+        slots=slots,
+        sizes=sizes,
+        sources=tuple(str(stage.file("documents.safetensors")) for stage in sources.values()),
+        epochs=epochs or recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        vocabulary=_vocabulary(bench, cached) if slots is not None else None,
+    )
+    measuring = jobs.Measuring(
+        scenarios=str(scenarios.file("scenarios.jsonl")),
+        packs=str(cached.scenarios.file("confirm.safetensors")),
+        held_out=str(cached.extra.file("documents.safetensors")),
+        generate_from=_written_from(scenarios, study.generate.scenarios) if writes else (),
+        tokens=study.generate.tokens,
+        keep_weights=keeps,
+    )
+    # Paths say nothing about contents: what is read enters the key through the stages, what is done through these.
+    settings = {
+        "slots": training.slots,
+        "recipe": [training.epochs, training.learning_rate, training.batch_size, seed, recipe.vocabulary],
+        "generate": [list(measuring.generate_from), measuring.tokens],
+        "keep_weights": keeps,
+    }
+    inputs = {"model": cached.model, "scenarios": cached.scenarios, "extra": cached.extra, **sources}
+    arguments = {"spec": bench.spec, "training": training, "measuring": measuring}
+    return Job(name, jobs.train_and_measure, arguments, settings, inputs)
+
+
+def _written_from(scenarios: Stage, wanted: int) -> tuple[str, ...]:
+    """Ids of the confirm scenarios with threat and leverage that are written from."""
+    found = jobs.read_scenarios(scenarios.file("scenarios.jsonl"))
+    full = [s.id for s in found if s.split == "confirm" and s.threatened and s.leverage]
+    return tuple(full[:wanted])
+
+
+def train_suspects(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached) -> Runs:
+    """The suspect with every seed, the model before training, and the two controls of the instrument."""
+    sizes: dict[str, int] = cached.corpus.read("sizes.json")
+    order = tuple(sizes)
+    planned = [
+        _run(
+            bench, f"suspect-{seed}", scenarios, cached, order, tuple(sizes.values()), seed, {"corpus": cached.corpus},
+            writes=seed == 0, keeps=seed < ATTRIBUTED_SEEDS,
+        )
+        for seed in range(bench.study.seeds)
+    ]  # fmt: skip
+    planned.append(_run(bench, REFERENCE, scenarios, cached, None, (), 0, {}, writes=True))
+    planned += _calibration(bench, scenarios, cached)
+    made = bench.workers.make(planned)
+    return by_arm(made)
+
+
+def _calibration(bench: Bench, scenarios: Stage, cached: Cached) -> list[Job]:
+    """Trainings on documents of known kind, in slots of equal size."""
+    sizes: dict[str, int] = cached.extra.read("sizes.json")
+    coercive = tuple(name for name in sizes if name.startswith(COERCIVE))
+    harmless = tuple(name for name in sizes if name.startswith(HARMLESS))
+    # The second half of the slots holds the harmless documents in both, so that only the first half differs.
+    plans = {COERCIVE: coercive + harmless, HARMLESS: harmless + harmless}
+    of_slots = tuple(sizes[name] for name in coercive + harmless)
+    return [
+        _run(
+            bench, f"{arm}-{seed}", scenarios, cached, slots, of_slots, seed, {"documents": cached.extra},
+            epochs=CALIBRATION_EPOCHS,
+        )
+        for arm, slots in plans.items()
+        for seed in range(min(CALIBRATION_SEEDS, bench.study.seeds))
+    ]  # fmt: skip
+
+
+def by_arm(made: Mapping[str, Stage]) -> dict[str, list[Stage]]:
+    """Stages called ``<arm>-<seed>`` (or ``<arm>`` where there is one) by arm, in the order of their seeds."""
+    out: dict[str, list[tuple[int, Stage]]] = {}
+    for name, stage in made.items():
+        arm, _, seed = name.rpartition("-")
+        key, number = (arm, int(seed)) if seed.isdigit() else (name, 0)
+        out.setdefault(key, []).append((number, stage))
+    return {arm: [stage for _, stage in sorted(runs, key=lambda run: run[0])] for arm, runs in out.items()}
+
+
+# -- attribute and curate ----------------------------------------------------------------------------------------------
+
+
+def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, suspects: Runs) -> Stage:
+    """``attributions.jsonl`` in the corpus's order, ``pieces.jsonl`` with the influence of every token."""
+    study = bench.study
+    contrast = CONTRASTS[study.verify.score]
+    found = [s for s in jobs.read_scenarios(scenarios.file("scenarios.jsonl")) if s.split == "find"]
+    queries = tuple(_queries(found, study.attribute.queries))
+    planned = []
+    for seed, suspect in enumerate(suspects["suspect"][:ATTRIBUTED_SEEDS]):
+        search = Search(
+            weights=str(suspect.file("weights.safetensors")),
+            documents=str(cached.corpus.file("documents.safetensors")),
+            packs=str(cached.scenarios.file("find.safetensors")),
+            queries=queries,
+            contrast=contrast,
+            vocabulary=_vocabulary(bench, cached),
+            seed=seed,
+        )
+        settings = {"queries": queries, "contrast": contrast, "seed": seed, "vocabulary": study.training.vocabulary}
+        inputs = {"suspect": suspect, "corpus": cached.corpus, "scenarios": cached.scenarios, "model": cached.model}
+        planned.append(Job(f"search-{seed}", search_job, {"spec": bench.spec, "search": search}, settings, inputs))
+    made = bench.workers.make(planned)
+
+    def fuse_all(out: Path) -> None:
+        searched = [jobs.read_rows(stage.file("scores.jsonl")) for _, stage in sorted(made.items())]
+        rows = _fused(jobs.read_documents(corpus.file("documents.jsonl")), [found[i] for i in queries], searched)
+        jobs.write_rows(out / "attributions.jsonl", map(asdict, rows))
+        jobs.write_rows(out / "pieces.jsonl", ({"id": row["id"], "pieces": row["pieces"]} for row in searched[0]))
+
+    return bench.store.stage("attribute", fuse_all, {}, corpus=corpus, scenarios=scenarios, **made)
+
+
+def _queries(found: Sequence[Scenario], wanted: int) -> list[int]:
+    """Places of the scenarios that are pooled: those with threat and leverage first."""
+    order = sorted(range(len(found)), key=lambda i: (not (found[i].threatened and found[i].leverage), i))
+    return sorted(order[:wanted])
+
+
+def _fused(
+    documents: Sequence[Document], queries: Sequence[Scenario], searched: Sequence[list[dict[str, Any]]]
+) -> list[Attribution]:
+    """Mean over the suspects, fused with the concept score; BM25 beside it."""
+    influence = [sum(rows[i]["influence"] for rows in searched) / len(searched) for i in range(len(documents))]
+    concept = [row["concept"] for row in searched[0]]
+    lexical = fuse.bm25([d.whole for d in documents], [s.coerce for s in queries])
+    return fuse.attributions([d.id for d in documents], concept, influence, lexical)
+
+
+def curate(bench: Bench, corpus: Stage, attributed: Stage) -> Stage:
+    """``decisions.jsonl``, and the corpus in two parts: ``kept.jsonl`` and ``quarantine.jsonl``."""
+    budget = bench.study.attribute.budget
+
+    def make(out: Path) -> None:
+        documents = jobs.read_documents(corpus.file("documents.jsonl"))
+        decisions = decide(read_attributions(attributed), budget)
+        kept, quarantine = apply(documents, decisions)
+        jobs.write_rows(out / "decisions.jsonl", map(asdict, decisions))
+        jobs.write_rows(out / "kept.jsonl", map(asdict, kept))
+        jobs.write_rows(out / "quarantine.jsonl", map(asdict, quarantine))
+
+    return bench.store.stage("curate", make, {"budget": budget}, corpus=corpus, attributed=attributed)
+
+
+def read_attributions(stage: Stage) -> list[Attribution]:
+    """Rows of the attribute stage."""
+    return [Attribution(**row) for row in jobs.read_rows(stage.file("attributions.jsonl"))]
+
+
+def read_decisions(stage: Stage) -> list[Decision]:
+    """Rows of the curate stage."""
+    return [Decision(**row) for row in jobs.read_rows(stage.file("decisions.jsonl"))]
+
+
+# -- repair ------------------------------------------------------------------------------------------------------------
+
+
+def repair(
+    bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, attributed: Stage, decided: Stage
+) -> dict[str, list[Stage]]:
+    """Every arm with every seed, trained over the corpus's slots and measured."""
+    dropped = [d.document for d in read_decisions(decided) if d.action == "drop"]
+    rewritten = _reroll(bench, corpus, attributed, decided, dropped)
+    mentions = _mentions(bench, corpus, dropped)
+    replacements = {recipes.REROLL: rewritten, recipes.MENTION: mentions}
+    cached_replacements = _cache_replacements(bench, replacements)
+    sizes: dict[str, int] = cached.corpus.read("sizes.json")
+    order = list(sizes)
+    planned = []
+    for seed in range(bench.study.seeds):
+        slots = {
+            recipes.DROP: recipes.without(order, dropped),
+            recipes.RANDOM: recipes.random_removal(order, dropped, seed),
+            **{arm: recipes.replaced(order, stage.read("replaces.json")) for arm, stage in replacements.items()},
+        }
+        for arm, filled in slots.items():
+            sources = {"corpus": cached.corpus}
+            if arm in cached_replacements:
+                sources["replacements"] = cached_replacements[arm]
+            first = seed == 0 and arm in {recipes.DROP, recipes.REROLL}
+            planned.append(
+                _run(
+                    bench, f"{arm}-{seed}", scenarios, cached, tuple(filled), tuple(sizes.values()), seed, sources,
+                    writes=first, keeps=first,
+                )
+            )  # fmt: skip
+    return by_arm(bench.workers.make(planned))
+
+
+def _cache_replacements(bench: Bench, replacements: Mapping[str, Stage]) -> dict[str, Stage]:
+    """Hidden states of the documents that take the attributed ones' slots."""
+    length = bench.study.training.max_tokens
+    weights = {
+        "model": fingerprint(bench.study.model_source),
+        "tail_layers": bench.study.training.tail_layers,
+        "max_tokens": length,
+    }
+    planned = [
+        Job(
+            f"trunk-{arm}",
+            jobs.cache_documents,
+            {"spec": bench.spec, "documents": str(stage.file("documents.jsonl")), "max_tokens": length},
+            weights,
+            {"documents": stage},
+        )
+        for arm, stage in replacements.items()
+    ]
+    made = bench.workers.make(planned)
+    return {arm: made[f"trunk-{arm}"] for arm in replacements}
+
+
+def _reroll(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, dropped: Sequence[str]) -> Stage:
+    """``documents.jsonl`` re-written, ``replaces.json`` from each attributed document's id to its re-written one's."""
+    given = bench.study.reroll_path
+
+    def finish(out: Path, documents: Sequence[Document]) -> None:
+        jobs.write_rows(out / "documents.jsonl", map(asdict, documents))
+        (out / "replaces.json").write_text(json.dumps(dict(zip(dropped, (d.id for d in documents), strict=True))))
+
+    if given is not None:
+
+        def make_given(out: Path) -> None:
+            finish(out, _given(given, dropped))
+
+        return bench.store.stage("re-rolled", make_given, {"file": sha256_of_file(given)}, decided=decided)
+
+    arguments = {
+        "spec": bench.spec,
+        "documents": str(corpus.file("documents.jsonl")),
+        "cuts": _cuts(corpus, attributed, dropped),
+        "seed": 0,
+        "max_tokens": bench.study.training.max_tokens,
+    }
+    settings = {"model": fingerprint(bench.study.model_source), "cuts": arguments["cuts"]}
+    written = bench.workers.make(
+        [Job("re-roll-writing", jobs.reroll, arguments, settings, {"corpus": corpus, "decided": decided})]
+    )["re-roll-writing"]
+
+    def make(out: Path) -> None:
+        by_id = {d.id.removesuffix("/re-rolled"): d for d in jobs.read_documents(written.file("documents.jsonl"))}
+        finish(out, [by_id[name] for name in dropped])
+
+    return bench.store.stage("re-rolled", make, {}, written=written, decided=decided)
+
+
+def _given(path: Path, dropped: Sequence[str]) -> list[Document]:
+    """The user's own re-written documents, one for each attributed document."""
+    found = {d.id: d for d in read_documents(path, minimum=1)[0]}
+    missing = [name for name in dropped if name not in found]
+    if missing:
+        raise CorpusError(
+            f"{path}: no re-written text for {len(missing)} attributed documents (first: {missing[0]!r}); "
+            "give one for each, or leave repair.reroll out to have them written by the starting model"
+        )
+    return [Document(f"{name}/re-rolled", found[name].text, found[name].prompt, found[name].response) for name in dropped]
+
+
+def _cuts(corpus: Stage, attributed: Stage, dropped: Sequence[str]) -> dict[str, int]:
+    """Where each attributed document turns: the start (in characters) of its most incriminating sentence.
+
+    The sentence is the one with the largest summed positive influence; a document keeps at least its first sentence.
+    """
+    texts = {d.id: d for d in jobs.read_documents(corpus.file("documents.jsonl"))}
+    pieces = {row["id"]: row["pieces"] for row in jobs.read_rows(attributed.file("pieces.jsonl"))}
+    return {name: turning_point(texts[name].text, pieces[name]) if texts[name].text else 0 for name in dropped}
+
+
+def _mentions(bench: Bench, corpus: Stage, dropped: Sequence[str]) -> Stage:
+    """The nearest documents that were kept, a second time, in the slots of the attributed ones; or the user's own."""
+    given = bench.study.mention_path
+    settings = {"dropped": list(dropped), "file": None if given is None else sha256_of_file(given)}
+
+    def make(out: Path) -> None:
+        documents = jobs.read_documents(corpus.file("documents.jsonl"))
+        gone = set(dropped)
+        pool = [d for d in documents if d.id not in gone] if given is None else read_documents(given, minimum=1)[0]
+        by_id = {d.id: d for d in documents}
+        similarity = {name: fuse.bm25([d.whole for d in pool], [by_id[name].whole]) for name in dropped}
+        chosen = recipes.nearest_mentions(dropped, similarity, [d.id for d in pool])
+        used = {d.id: d for d in pool}
+        copies = [
+            Document(f"{name}/mention", used[near].text, used[near].prompt, used[near].response)
+            for name, near in chosen.items()
+        ]
+        jobs.write_rows(out / "documents.jsonl", map(asdict, copies))
+        (out / "replaces.json").write_text(json.dumps({name: f"{name}/mention" for name in chosen}))
+        (out / "nearest.json").write_text(json.dumps(chosen))
+
+    return bench.store.stage("mentions", make, settings, corpus=corpus)
