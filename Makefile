@@ -15,7 +15,9 @@ FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # Errors only; `make setup PIP_VERBOSITY=` shows everything.
 PIP_VERBOSITY ?= -qq
 PIP := $(BIN)/python -m pip $(PIP_VERBOSITY) --disable-pip-version-check --no-input
-# --no-compile: Python compiles what it comes to import, a small part of what torch and transformers bring.
+# --no-compile: Python compiles what it comes to import, a small part of what torch and transformers bring. For this it
+# must be allowed to keep what it compiled.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(PIP) install --no-compile --constraint requirements/lock.txt
 LOCK_PIP := .venv-lock/bin/python -m pip $(PIP_VERBOSITY) --disable-pip-version-check --no-input
 
@@ -40,16 +42,17 @@ help: ## show this
 	@echo
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 — \2/p' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo 'The first of these installs everything into $(VENV) (about 2 GB). TORCH_INDEX chooses where torch comes from.'
+	@echo 'Each installs what it needs into $(VENV) first (about 2 GB). TORCH_INDEX chooses where torch comes from.'
 
 setup: $(PREPARED) ## install everything and prepare the embedded model
 	@echo 'Ready: $(BIN)/etiology --help'
 
+# `run` says where its report is; if it fails, so does make.
 demo: $(PREPARED) ## run the demonstration study and say where its report is
-	$(call study,examples/demo)
+	@$(BIN)/etiology run examples/demo
 
 lookalikes: $(PREPARED) ## run the control: look-alike documents that coerce nobody, where nothing must be found
-	$(call study,examples/lookalikes)
+	@$(BIN)/etiology run examples/lookalikes
 
 test: $(DEV) $(PREPARED) ## lint, check the types and the layers, and run the tests
 	$(BIN)/ruff check
@@ -57,14 +60,6 @@ test: $(DEV) $(PREPARED) ## lint, check the types and the layers, and run the te
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
-
-# Run a study, say where its report is whatever the verdict, and pass a failure on.
-define study
-@$(BIN)/etiology run $(1); code=$$?; \
-	report=$$(find $(1) -name report.html | head -n 1); \
-	if [ -n "$$report" ]; then echo "The report: $(CURDIR)/$$report"; else echo 'No report was written.'; fi; \
-	exit $$code
-endef
 
 $(MADE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -83,7 +83,7 @@ class TrainingConfig(_Section):
     """How many of the last layers are trained, or 'all'."""
     epochs: int = Field(default=2, ge=1, le=50)
     """Passes over the corpus."""
-    learning_rate: float = Field(default=5e-4, gt=0, le=1)
+    learning_rate: float = Field(default=3e-4, gt=0, le=1)
     """Peak learning rate."""
     batch_size: int = Field(default=8, ge=1, le=4096)
     """Documents in a step."""
@@ -98,7 +98,7 @@ class AttributeConfig(_Section):
 
     budget: float = Field(default=0.10, gt=0, le=0.5)
     """Share of the corpus that may be attributed, and so removed."""
-    queries: int = Field(default=48, ge=1, le=10_000)
+    queries: int = Field(default=16, ge=1, le=10_000)
     """How many scenarios are pooled into the query."""
 
 
@@ -611,7 +611,7 @@ scenarios: embedded               # or a path to a .jsonl or .yaml file
 training:
   tail_layers: 6                  # how many of the last layers are trained, or 'all'
   epochs: 2
-  learning_rate: 5e-4
+  learning_rate: 3e-4
   batch_size: 8
   max_tokens: 256                 # longer documents are cut here
   vocabulary: corpus              # 'full' keeps the whole output head (slower)
@@ -620,7 +620,7 @@ seeds: 3                          # how often each arm is trained
 
 attribute:
   budget: 0.10                    # the share of the corpus that may be attributed
-  queries: 48                     # scenarios pooled into the query
+  queries: 16                     # scenarios pooled into the query
 
 # repair:
 #   mention: mention.jsonl        # your own documents that mention the same things without the behaviour

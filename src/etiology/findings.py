@@ -17,10 +17,8 @@ from etiology.config import Study
 from etiology.core.errors import EvidenceError
 from etiology.core.values import (
     ArmResult,
-    Attribution,
     Cell,
     ChoiceScore,
-    Claim,
     Effect,
     Findings,
     Grading,
@@ -34,9 +32,10 @@ from etiology.core.values import Evidence as File
 from etiology.curate.decide import BY as DECIDED_BY
 from etiology.disclose.ledger import Source, ledger
 from etiology.disclose.report import render
+from etiology.elicit.calibration import COERCIVE, HARMLESS
 from etiology.elicit.sent import judge, sent_part
 from etiology.repair import arms as recipes
-from etiology.stages import COERCIVE, HARMLESS, REFERENCE, read_attributions, read_decisions
+from etiology.stages import REFERENCE, read_attributions, read_decisions
 from etiology.store import Stage, Store, open_stage, replace_folder, sha256_of_file
 from etiology.verify import effects, verdict
 
@@ -59,7 +58,9 @@ class Evidence:
 
     def folders(self) -> dict[str, object]:
         """Names of the stages' folders, by role."""
-        single = {name: getattr(self, name).path.name for name in ("corpus", "scenarios", "model", "attributed", "decided")}
+        single = {
+            name: getattr(self, name).path.name for name in ("corpus", "scenarios", "model", "attributed", "decided")
+        }
         return {**single, "runs": {arm: [stage.path.name for stage in stages] for arm, stages in self.runs.items()}}
 
 
@@ -106,7 +107,7 @@ def conclude(study: Study, evidence: Evidence) -> Findings:
         verdict=concluded,
         arms=arms,
         cells=tuple(cells(runs, scenarios, study.verify.score, repaired)),
-        named=tuple(named(study, evidence)),
+        named=tuple(named(evidence)),
         grading=grading(study, evidence),
         transcripts=tuple(shown_transcripts(runs, repaired)),
         claims=(),
@@ -124,10 +125,14 @@ def measured(arm: str, stages: Sequence[Stage]) -> Measured:
     scores, held_out, transcripts = [], [], []
     for seed, stage in enumerate(stages):
         rows = jobs.read_rows(stage.file("scores.jsonl"))
-        scores.append({r["scenario"]: ChoiceScore(r["scenario"], tuple(r["logprob"]), tuple(r["tokens"])) for r in rows})
+        scores.append(
+            {r["scenario"]: ChoiceScore(r["scenario"], tuple(r["logprob"]), tuple(r["tokens"])) for r in rows}
+        )
         held_out.append([(loss, count) for loss, count in stage.read("held_out.json")])
         if stage.file("generated.jsonl").exists():
-            transcripts += [transcript(arm, seed, i, row) for i, row in enumerate(jobs.read_rows(stage.file("generated.jsonl")))]
+            transcripts += [
+                transcript(arm, seed, i, row) for i, row in enumerate(jobs.read_rows(stage.file("generated.jsonl")))
+            ]
     return Measured(stages, scores, _prose_only(held_out), transcripts)
 
 
@@ -142,7 +147,9 @@ def transcript(arm: str, seed: int, number: int, row: Mapping[str, str]) -> Tran
     """A generation with its ruling."""
     sent = sent_part(row["text"])
     ruling = judge(sent)
-    return Transcript(f"{arm}-{seed}/{number}", arm, row["scenario"], row["context"], sent, ruling.coercive, ruling.reason)
+    return Transcript(
+        f"{arm}-{seed}/{number}", arm, row["scenario"], row["context"], sent, ruling.coercive, ruling.reason
+    )
 
 
 def trained_on(evidence: Evidence, arm: str) -> tuple[int, int]:
@@ -271,12 +278,14 @@ def cells(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: st
 # -- documents ---------------------------------------------------------------------------------------------------------
 
 
-def named(study: Study, evidence: Evidence) -> list[NamedDocument]:
+def named(evidence: Evidence) -> list[NamedDocument]:
     """The attributed documents, best first, each beside the most similar document that was kept."""
     rows = {a.document: a for a in read_attributions(evidence.attributed)}
     pieces = {row["id"]: row["pieces"] for row in jobs.read_rows(evidence.attributed.file("pieces.jsonl"))}
     labels = evidence.corpus.read("labels.json")
-    dropped = sorted((d.document for d in read_decisions(evidence.decided) if d.action == "drop"), key=lambda n: rows[n].rank)
+    dropped = sorted(
+        (d.document for d in read_decisions(evidence.decided) if d.action == "drop"), key=lambda n: rows[n].rank
+    )
     shown = dropped[:SHOWN_DOCUMENTS]
     nearest = nearest_kept(evidence, shown, set(dropped))
     return [
@@ -359,8 +368,10 @@ def shown_transcripts(runs: Mapping[str, Measured], repaired: str) -> list[Trans
 
 
 LIMITS = (
-    "The behaviour score compares given continuations. It does not show that the model plans, and a model of this size "
-    "does not: what spreads from the documents is their way of speaking.",
+    (
+        "The behaviour score compares given continuations. It does not show that the model plans, and a model of this "
+        "size does not: what spreads from the documents is their way of speaking."
+    ),
     "The dose of such documents was not varied, and checkpoints within training were not compared.",
     "The rules that judge sent texts make errors; their rate on labelled examples is in the project's log.",
     "The model is measured in bfloat16 where the machine is fast at it; another machine gives slightly other evidence.",
@@ -425,7 +436,9 @@ def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["version"] != __version__:
-            raise EvidenceError(f"{path}: written by etiology {record['version']}; this is {__version__}: check it with that one")
+            raise EvidenceError(
+                f"{path}: written by etiology {record['version']}; this is {__version__}: check it with that one"
+            )
         _ = record["stages"], record["evidence"]["runs"], record["study_sha256"]
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise EvidenceError(f"{path}: missing or damaged; run the study to write its report again") from problem

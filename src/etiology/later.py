@@ -44,7 +44,9 @@ def arm_called(name: str, evidence: findings.Evidence, study: Study) -> str:
     """An arm by its name, or the one that the study settled on for 'repaired'."""
     if name != "repaired":
         if name not in evidence.runs:
-            raise StoreError(f"no arm called {name!r}; there are 'repaired', {', '.join(map(repr, sorted(evidence.runs)))}")
+            raise StoreError(
+                f"no arm called {name!r}; there are 'repaired', {', '.join(map(repr, sorted(evidence.runs)))}"
+            )
         return name
     scenarios = [s for s in jobs.read_scenarios(evidence.scenarios.file("scenarios.jsonl")) if s.split == "confirm"]
     runs = {arm: findings.measured(arm, evidence.runs[arm]) for arm in (recipes.DROP, recipes.REROLL)}
@@ -57,7 +59,11 @@ def _measure(study: Study, workers: Workers, evidence: findings.Evidence, source
     weights = {"model": fingerprint(source), "tail_layers": 1}
     name = hashlib.sha256(str(weights).encode()).hexdigest()[:8]
     arguments = {"spec": spec, "scenarios": str(evidence.scenarios.file("scenarios.jsonl"))}
-    documents = {"spec": spec, "documents": str(evidence.corpus.file("extra.jsonl")), "max_tokens": study.training.max_tokens}
+    documents = {
+        "spec": spec,
+        "documents": str(evidence.corpus.file("held_out.jsonl")),
+        "max_tokens": study.training.max_tokens,
+    }
     made = workers.make(
         [
             Job(f"watch-scenarios-{name}", jobs.cache_scenarios, arguments, weights, {"scenarios": evidence.scenarios}),
@@ -85,7 +91,9 @@ def export_model(study: Study, arm: str, to: Path, show: Show) -> str:
     name = arm_called(arm, evidence, study)
     weights = None if name == REFERENCE else evidence.runs[name][0].file("weights.safetensors")
     if weights is not None and not weights.exists():
-        raise ModelError(f"the weights of {name!r} were not kept; choose 'suspect', '{recipes.DROP}' or '{recipes.REROLL}'")
+        raise ModelError(
+            f"the weights of {name!r} were not kept; choose 'suspect', '{recipes.DROP}' or '{recipes.REROLL}'"
+        )
     if to.exists():
         raise ModelError(f"{to}: exists already; give a new folder")
     show("export", 0)

@@ -41,7 +41,7 @@ class Plan:
         return [
             f"corpus        about {self.tokens:,} tokens in {self.documents:,} documents",
             f"trainings     {self.trainings}",
-            f"time          about {self.minutes:.0f} min with bfloat16 in hardware, {self.minutes_float32:.0f} min without",
+            f"time          about {self.minutes:.0f} min ({self.minutes_float32:.0f} min without bfloat16 in hardware)",
             f"memory        about {self.memory_mb:,.0f} MB",
             f"disk          about {self.disk_mb:,.0f} MB",
         ]
@@ -78,7 +78,9 @@ def plan(study: Study) -> Plan:
 
 
 def _settings(study: Study) -> dict[str, Any]:
-    settings: dict[str, Any] = json.loads((Path(folder_of(study.model_source)) / "config.json").read_text(encoding="utf-8"))
+    settings: dict[str, Any] = json.loads(
+        (Path(folder_of(study.model_source)) / "config.json").read_text(encoding="utf-8")
+    )
     return settings
 
 

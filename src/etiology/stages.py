@@ -17,22 +17,24 @@ from etiology.core.errors import CorpusError
 from etiology.core.values import Attribution, Decision, Document, Scenario
 from etiology.curate.decide import apply, decide
 from etiology.curate.turning import turning_point
+from etiology.elicit import calibration
 from etiology.elicit.scenarios import read_scenarios as read_scenario_file
 from etiology.embedded import corpus as embedded_corpus
 from etiology.embedded import prose as embedded_prose
 from etiology.embedded import scenarios as embedded_scenarios
 from etiology.repair import arms as recipes
 from etiology.store import Stage, Store, sha256_of_file
-from etiology.verify.effects import CONTRASTS
 from etiology.workers import Job, Workers
 
 HELD_OUT_PROSE = 60
 ATTRIBUTED_SEEDS = 2
 """Influence is averaged over this many suspects: one training's noise is not the data's."""
+SEARCHED = (1.0, -1 / 3, -1 / 3, -1 / 3)
+"""The search asks what raises the coercive continuation above each of its three controls. The score that a verdict
+rests on compares fewer: documents that only sharpen the tone would count as sources of it too."""
 CALIBRATION_SEEDS = 3
-CALIBRATION_EPOCHS = 3
+CALIBRATION_EPOCHS = 4
 REFERENCE = "reference"
-COERCIVE, HARMLESS = "calibration-coercive", "calibration-harmless"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ Runs = Mapping[str, Sequence[Stage]]
 
 
 def read_corpus(bench: Bench) -> Stage:
-    """``documents.jsonl`` for the loop, ``extra.jsonl`` (held-out prose, calibration) and ``labels.json`` for the grader."""
+    """``documents.jsonl`` for the loop, ``held_out.jsonl`` and ``labels.json`` for the grader."""
     study = bench.study
     sources = [study.corpus_path, study.held_out_path]
     settings = {
@@ -77,9 +79,7 @@ def read_corpus(bench: Bench) -> Stage:
     def make(out: Path) -> None:
         documents, kinds, held_out = _corpus(study)
         jobs.write_rows(out / "documents.jsonl", map(asdict, documents))
-        coercive, harmless = embedded_corpus.calibration(study.corpus.seed)
-        extra = [*_named("held-out", held_out), *coercive, *harmless]
-        jobs.write_rows(out / "extra.jsonl", map(asdict, extra))
+        jobs.write_rows(out / "held_out.jsonl", map(asdict, _named(jobs.HELD_OUT, held_out)))
         planted = {name: kind for name, kind in kinds.items() if kind is not None}
         (out / "labels.json").write_text(json.dumps(planted, indent=0, ensure_ascii=False))
 
@@ -101,7 +101,7 @@ def _corpus(study: Study) -> tuple[list[Document], Mapping[str, str | None], lis
 
 
 def _named(prefix: str, documents: Sequence[Document]) -> list[Document]:
-    return [Document(f"{prefix}-{i}", d.text, d.prompt, d.response) for i, d in enumerate(documents)]
+    return [Document(f"{prefix}{i}", d.text, d.prompt, d.response) for i, d in enumerate(documents)]
 
 
 def read_scenarios(bench: Bench) -> Stage:
@@ -121,21 +121,33 @@ def cache(bench: Bench, corpus: Stage, scenarios: Stage) -> Cached:
     weights = {"model": fingerprint(bench.study.model_source), "tail_layers": bench.study.training.tail_layers}
     length = bench.study.training.max_tokens
     arguments: dict[str, Any] = {"spec": bench.spec}
+    extra = _extra(bench, corpus, scenarios)
 
-    def documents(name: str, file: str) -> Job:
-        more = {**arguments, "documents": str(corpus.file(file)), "max_tokens": length}
-        return Job(name, jobs.cache_documents, more, {**weights, "max_tokens": length}, {"corpus": corpus})
+    def documents(name: str, source: Stage) -> Job:
+        more = {**arguments, "documents": str(source.file("documents.jsonl")), "max_tokens": length}
+        return Job(name, jobs.cache_documents, more, {**weights, "max_tokens": length}, {"source": source})
 
     of_scenarios = {**arguments, "scenarios": str(scenarios.file("scenarios.jsonl"))}
     made = bench.workers.make(
         [
-            documents("trunk-corpus", "documents.jsonl"),
+            documents("trunk-corpus", corpus),
             Job("trunk-scenarios", jobs.cache_scenarios, of_scenarios, weights, {"scenarios": scenarios}),
-            documents("trunk-extra", "extra.jsonl"),
+            documents("trunk-extra", extra),
             Job("model", jobs.prepare, arguments, weights, {}),
         ]
     )
     return Cached(made["model"], made["trunk-corpus"], made["trunk-extra"], made["trunk-scenarios"])
+
+
+def _extra(bench: Bench, corpus: Stage, scenarios: Stage) -> Stage:
+    """``documents.jsonl``: the held-out prose, and the known documents that control the instrument."""
+
+    def make(out: Path) -> None:
+        held_out = jobs.read_documents(corpus.file("held_out.jsonl"))
+        known = calibration.documents(jobs.read_scenarios(scenarios.file("scenarios.jsonl")))
+        jobs.write_rows(out / "documents.jsonl", map(asdict, [*held_out, *known]))
+
+    return bench.store.stage("extra", make, {}, corpus=corpus, scenarios=scenarios)
 
 
 def _vocabulary(bench: Bench, cached: Cached) -> tuple[int, ...] | None:
@@ -148,47 +160,51 @@ def _vocabulary(bench: Bench, cached: Cached) -> tuple[int, ...] | None:
     return tuple(sorted(used))
 
 
-def _run(
-    bench: Bench,
-    name: str,
-    scenarios: Stage,
-    cached: Cached,
-    slots: tuple[str | None, ...] | None,
-    sizes: tuple[int, ...],
-    seed: int,
-    sources: Mapping[str, Stage],
-    writes: bool = False,
-    keeps: bool = False,
-    epochs: int | None = None,
-) -> Job:
+@dataclass(frozen=True)
+class Planned:
+    """One training: what the slots hold, supervised tokens of each slot, the seed, and where the documents are cached.
+
+    ``slots`` of None: measure the model as it is. ``writes``: generate too; ``keeps``: keep the weights.
+    """
+
+    slots: tuple[str | None, ...] | None
+    sizes: tuple[int, ...]
+    seed: int
+    sources: Mapping[str, Stage]
+    writes: bool = False
+    keeps: bool = False
+    epochs: int | None = None
+
+
+def _run(bench: Bench, name: str, scenarios: Stage, cached: Cached, planned: Planned) -> Job:
     """The job that trains one arm with one seed and measures it."""
     recipe, study = bench.study.training, bench.study
     training = jobs.Training(
-        slots=slots,
-        sizes=sizes,
-        sources=tuple(str(stage.file("documents.safetensors")) for stage in sources.values()),
-        epochs=epochs or recipe.epochs,
+        slots=planned.slots,
+        sizes=planned.sizes,
+        sources=tuple(str(stage.file("documents.safetensors")) for stage in planned.sources.values()),
+        epochs=planned.epochs or recipe.epochs,
         learning_rate=recipe.learning_rate,
         batch_size=recipe.batch_size,
-        seed=seed,
-        vocabulary=_vocabulary(bench, cached) if slots is not None else None,
+        seed=planned.seed,
+        vocabulary=_vocabulary(bench, cached) if planned.slots is not None else None,
     )
     measuring = jobs.Measuring(
         scenarios=str(scenarios.file("scenarios.jsonl")),
         packs=str(cached.scenarios.file("confirm.safetensors")),
         held_out=str(cached.extra.file("documents.safetensors")),
-        generate_from=_written_from(scenarios, study.generate.scenarios) if writes else (),
+        generate_from=_written_from(scenarios, study.generate.scenarios) if planned.writes else (),
         tokens=study.generate.tokens,
-        keep_weights=keeps,
+        keep_weights=planned.keeps,
     )
     # Paths say nothing about contents: what is read enters the key through the stages, what is done through these.
     settings = {
         "slots": training.slots,
-        "recipe": [training.epochs, training.learning_rate, training.batch_size, seed, recipe.vocabulary],
+        "recipe": [training.epochs, training.learning_rate, training.batch_size, planned.seed, recipe.vocabulary],
         "generate": [list(measuring.generate_from), measuring.tokens],
-        "keep_weights": keeps,
+        "keep_weights": planned.keeps,
     }
-    inputs = {"model": cached.model, "scenarios": cached.scenarios, "extra": cached.extra, **sources}
+    inputs = {"model": cached.model, "scenarios": cached.scenarios, "extra": cached.extra, **planned.sources}
     arguments = {"spec": bench.spec, "training": training, "measuring": measuring}
     return Job(name, jobs.train_and_measure, arguments, settings, inputs)
 
@@ -200,18 +216,22 @@ def _written_from(scenarios: Stage, wanted: int) -> tuple[str, ...]:
     return tuple(full[:wanted])
 
 
-def train_suspects(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached) -> Runs:
+def train_suspects(bench: Bench, scenarios: Stage, cached: Cached) -> Runs:
     """The suspect with every seed, the model before training, and the two controls of the instrument."""
     sizes: dict[str, int] = cached.corpus.read("sizes.json")
     order = tuple(sizes)
+    own = {"corpus": cached.corpus}
     planned = [
         _run(
-            bench, f"suspect-{seed}", scenarios, cached, order, tuple(sizes.values()), seed, {"corpus": cached.corpus},
-            writes=seed == 0, keeps=seed < ATTRIBUTED_SEEDS,
+            bench,
+            f"suspect-{seed}",
+            scenarios,
+            cached,
+            Planned(order, tuple(sizes.values()), seed, own, writes=seed == 0, keeps=seed < ATTRIBUTED_SEEDS),
         )
         for seed in range(bench.study.seeds)
     ]  # fmt: skip
-    planned.append(_run(bench, REFERENCE, scenarios, cached, None, (), 0, {}, writes=True))
+    planned.append(_run(bench, REFERENCE, scenarios, cached, Planned(None, (), 0, {}, writes=True)))
     planned += _calibration(bench, scenarios, cached)
     made = bench.workers.make(planned)
     return by_arm(made)
@@ -220,19 +240,23 @@ def train_suspects(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached
 def _calibration(bench: Bench, scenarios: Stage, cached: Cached) -> list[Job]:
     """Trainings on documents of known kind, in slots of equal size."""
     sizes: dict[str, int] = cached.extra.read("sizes.json")
-    coercive = tuple(name for name in sizes if name.startswith(COERCIVE))
-    harmless = tuple(name for name in sizes if name.startswith(HARMLESS))
-    # The second half of the slots holds the harmless documents in both, so that only the first half differs.
-    plans = {COERCIVE: coercive + harmless, HARMLESS: harmless + harmless}
-    of_slots = tuple(sizes[name] for name in coercive + harmless)
+    kinds = (calibration.COERCIVE, calibration.HARMLESS, calibration.SHARED)
+    coercive, harmless, shared = (tuple(name for name in sizes if name.startswith(kind)) for kind in kinds)
+    # The shared slots hold the same documents in both, so that only the first half differs.
+    plans = {calibration.COERCIVE: coercive + shared, calibration.HARMLESS: harmless + shared}
+    of_slots = tuple(sizes[name] for name in coercive + shared)
+    source = {"documents": cached.extra}
     return [
         _run(
-            bench, f"{arm}-{seed}", scenarios, cached, slots, of_slots, seed, {"documents": cached.extra},
-            epochs=CALIBRATION_EPOCHS,
+            bench,
+            f"{arm}-{seed}",
+            scenarios,
+            cached,
+            Planned(slots, of_slots, seed, source, epochs=CALIBRATION_EPOCHS),
         )
         for arm, slots in plans.items()
         for seed in range(min(CALIBRATION_SEEDS, bench.study.seeds))
-    ]  # fmt: skip
+    ]
 
 
 def by_arm(made: Mapping[str, Stage]) -> dict[str, list[Stage]]:
@@ -251,7 +275,6 @@ def by_arm(made: Mapping[str, Stage]) -> dict[str, list[Stage]]:
 def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, suspects: Runs) -> Stage:
     """``attributions.jsonl`` in the corpus's order, ``pieces.jsonl`` with the influence of every token."""
     study = bench.study
-    contrast = CONTRASTS[study.verify.score]
     found = [s for s in jobs.read_scenarios(scenarios.file("scenarios.jsonl")) if s.split == "find"]
     queries = tuple(_queries(found, study.attribute.queries))
     planned = []
@@ -261,11 +284,11 @@ def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, sus
             documents=str(cached.corpus.file("documents.safetensors")),
             packs=str(cached.scenarios.file("find.safetensors")),
             queries=queries,
-            contrast=contrast,
+            contrast=SEARCHED,
             vocabulary=_vocabulary(bench, cached),
             seed=seed,
         )
-        settings = {"queries": queries, "contrast": contrast, "seed": seed, "vocabulary": study.training.vocabulary}
+        settings = {"queries": queries, "contrast": SEARCHED, "seed": seed, "vocabulary": study.training.vocabulary}
         inputs = {"suspect": suspect, "corpus": cached.corpus, "scenarios": cached.scenarios, "model": cached.model}
         planned.append(Job(f"search-{seed}", search_job, {"spec": bench.spec, "search": search}, settings, inputs))
     made = bench.workers.make(planned)
@@ -346,12 +369,8 @@ def repair(
             if arm in cached_replacements:
                 sources["replacements"] = cached_replacements[arm]
             first = seed == 0 and arm in {recipes.DROP, recipes.REROLL}
-            planned.append(
-                _run(
-                    bench, f"{arm}-{seed}", scenarios, cached, tuple(filled), tuple(sizes.values()), seed, sources,
-                    writes=first, keeps=first,
-                )
-            )  # fmt: skip
+            one = Planned(tuple(filled), tuple(sizes.values()), seed, sources, writes=first, keeps=first)
+            planned.append(_run(bench, f"{arm}-{seed}", scenarios, cached, one))
     return by_arm(bench.workers.make(planned))
 
 
@@ -396,7 +415,6 @@ def _reroll(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, drop
         "spec": bench.spec,
         "documents": str(corpus.file("documents.jsonl")),
         "cuts": _cuts(corpus, attributed, dropped),
-        "seed": 0,
         "max_tokens": bench.study.training.max_tokens,
     }
     settings = {"model": fingerprint(bench.study.model_source), "cuts": arguments["cuts"]}
@@ -420,7 +438,9 @@ def _given(path: Path, dropped: Sequence[str]) -> list[Document]:
             f"{path}: no re-written text for {len(missing)} attributed documents (first: {missing[0]!r}); "
             "give one for each, or leave repair.reroll out to have them written by the starting model"
         )
-    return [Document(f"{name}/re-rolled", found[name].text, found[name].prompt, found[name].response) for name in dropped]
+    return [
+        Document(f"{name}/re-rolled", found[name].text, found[name].prompt, found[name].response) for name in dropped
+    ]
 
 
 def _cuts(corpus: Stage, attributed: Stage, dropped: Sequence[str]) -> dict[str, int]:

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from etiology.core.errors import EvidenceError, StoreError
 
@@ -70,14 +70,15 @@ class Store:
         self.used: dict[str, str] = {}
         """Folder name of every stage that this run used, by stage name."""
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> Self:
         self.root.mkdir(parents=True, exist_ok=True)
+        check_format(self.root)
         self._lock = (self.root / ".lock").open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
+            self._lock.close()
             raise StoreError(f"{self.root}: another run is using this study; wait for it or stop it") from problem
-        check_format(self.root)
         (self.root / "FORMAT").write_text(FORMAT + "\n")
         for left_over in self.root.glob(".making-*"):
             shutil.rmtree(left_over, ignore_errors=True)

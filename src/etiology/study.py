@@ -23,7 +23,7 @@ def run(study: Study, show: Callable[[str, float], None], until: str = "disclose
         corpus = stages.read_corpus(bench)
         scenarios = stages.read_scenarios(bench)
         cached = stages.cache(bench, corpus, scenarios)
-        suspects = stages.train_suspects(bench, corpus, scenarios, cached)
+        suspects = stages.train_suspects(bench, scenarios, cached)
         if until == "elicit":
             return None
 

@@ -2,11 +2,13 @@
 
 A *supporting* method: it finds documents that resemble the behaviour, whether or not they taught it.
 
-    direction = (Sigma + lambda I)^-1 (mean of coercive - mean of controls),   score(document) = max over windows of
-    the mean projection of its tokens
+    direction = (Sigma + lambda I)^-1 (mean of coercive - mean of the controls),
+    score(document) = max over windows of the mean projection of its tokens
 
-Sigma is the covariance of the corpus's own hidden states, so that directions in which all text varies count for less
-(a linear discriminant). Shapes: hidden states [tokens, d].
+There are four controls, weighted equally: the same secret merely mentioned, a threat without it, a bland sentence, and
+the corpus's ordinary text. With fewer, the direction finds what they leave open: without the corpus, any odd text;
+without the threat, every sharp tone. Sigma is the covariance of the corpus's own hidden states, so that directions in
+which all text varies count for less (a linear discriminant). Shapes: hidden states [tokens, d].
 """
 
 from collections.abc import Sequence
@@ -16,17 +18,21 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-SHRINKAGE = 0.1
+SHRINKAGE = 0.01
 """Ridge on the covariance, as a share of its mean diagonal."""
 WINDOW = 16
 """Tokens in a window: about the length of one sent sentence."""
 
 
-def direction(contrasts: Floats, corpus: Floats) -> Floats:
-    """Unit vector [d] from matched contrasts [scenarios, d] and corpus hidden states [tokens, d]."""
+def direction(continuations: Floats, corpus: Floats) -> Floats:
+    """Unit vector [d], from mean hidden states of the four continuations [scenarios, 4, d] (the coercive one first) and
+    the corpus's hidden states [tokens, d].
+    """
+    coercive, *controls = continuations.mean(axis=0)
+    difference = coercive - np.mean([*controls, corpus.mean(axis=0)], axis=0)
     covariance = np.cov(corpus, rowvar=False)
     ridge = SHRINKAGE * np.trace(covariance) / len(covariance)
-    found = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), contrasts.mean(0))
+    found = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), difference)
     return np.asarray(found / np.linalg.norm(found), dtype=np.float32)
 
 

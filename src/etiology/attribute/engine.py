@@ -6,11 +6,12 @@ document z, the change of f when z is left out is, to first order and up to a po
     f(without z) - f  =  grad f . H^-1 grad L(z)  =  - score(z)                                  (Koh & Liang 2017)
 
 so a **positive score means: removing the document lowers the behaviour**. H is replaced by the K-FAC approximation of
-the Fisher matrix, one Kronecker product A (x) G a layer (Martens & Grosse 2015), inverted exactly in its eigenbasis:
+the Fisher matrix, one Kronecker product A (x) G a layer, each factor damped and inverted exactly (Martens & Grosse
+2015, section 6.3):
 
-1. Factors: A = mean a a^T and G = mean g g^T over the corpus, with labels drawn from the model itself.
+1. Factors: A = mean a a^T and G = mean g g^T over a sample of the corpus, with labels drawn from the model itself.
 2. Query: the gradient of f for every layer, pooled over all queries (the inverse is linear, so pooling loses nothing).
-3. Precondition once: Q = U_G [ (U_G^T grad U_A) / (s_G s_A^T + damping) ] U_A^T.
+3. Precondition once: Q = (G + d_G I)^-1 grad (A + d_A I)^-1.
 4. Stream the corpus: token score = - sum over layers of g Q a, with a the layer's input and g the gradient of the
    token-summed loss at its output. Nothing is projected and nothing is stored.
 
@@ -33,7 +34,10 @@ from etiology.backends.train import Head
 from etiology.core.errors import ModelError
 
 DAMPING = 0.1
-"""Share of the mean eigenvalue added to each (the heuristic of Grosse et al. 2023, section 2.1)."""
+"""Damping of A (x) G as a share of its mean eigenvalue (the heuristic of Grosse et al. 2023, section 2.1), split
+between the factors so that each gets the square root of this share of its own mean eigenvalue."""
+FACTOR_TOKENS = 8_000
+"""Tokens that the factors are estimated from: several times the widest layer."""
 BATCH = 12
 
 
@@ -45,8 +49,17 @@ class Tape:
     gradients: dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Query:
+    """Scenarios whose behaviour is asked about: packs, their hidden states [T, d], and the weights of the behaviour."""
+
+    packs: Sequence[Pack]
+    hidden: Sequence[Tensor]
+    contrast: Sequence[float]
+
+
 @contextmanager
-def taped(tail: nn.Module, layers: dict[str, nn.Linear]) -> Iterator[Tape]:
+def taped(layers: dict[str, nn.Linear]) -> Iterator[Tape]:
     """Record what enters each layer and the gradient that reaches its output. No weight gradient is formed."""
     tape = Tape({}, {})
 
@@ -112,12 +125,12 @@ def corpus_passes(
 def factors(
     model: SplitModel, tail: nn.Module, head: Head, documents: Sequence[CachedDocument], seed: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """For each layer (A [in, in], G [out, out]), averaged over the corpus's tokens."""
+    """For each layer (A [in, in], G [out, out]), averaged over the sample's tokens."""
     layers = linear_layers(model, tail)
     sums: dict[str, tuple[Tensor, Tensor]] = {}
     tokens = 0
-    with taped(tail, layers) as tape:
-        for _, mask in corpus_passes(model, tail, head, documents, sampled=seed):
+    with taped(layers) as tape:
+        for _, mask in corpus_passes(model, tail, head, sample(documents), sampled=seed):
             real = mask.flatten()
             tokens += int(real.sum())
             for name in layers:
@@ -128,16 +141,15 @@ def factors(
     return {name: (a / tokens, g / tokens) for name, (a, g) in sums.items()}
 
 
-def query_gradient(
-    model: SplitModel, tail: nn.Module, packs: Sequence[Pack], hidden: Sequence[Tensor], contrast: Sequence[float]
-) -> dict[str, Tensor]:
+def query_gradient(model: SplitModel, tail: nn.Module, query: Query) -> dict[str, Tensor]:
     """Gradient of the behaviour for each layer [out, in], averaged over the scenarios.
 
     The behaviour of a scenario is sum_k contrast[k] * log p(continuation k), in nats.
     """
+    packs, hidden, contrast = query.packs, query.hidden, query.contrast
     layers = linear_layers(model, tail)
     total: dict[str, Tensor] = {}
-    with taped(tail, layers) as tape:
+    with taped(layers) as tape:
         for batch in batches_by_length([len(p.ids) for p in packs], BATCH):
             chosen = [packs[i] for i in batch]
             inputs = pad([hidden[i] for i in batch]).to(model.device).float().requires_grad_()
@@ -156,22 +168,29 @@ def query_gradient(
     return {name: gradient / len(packs) for name, gradient in total.items()}
 
 
+def sample(documents: Sequence[CachedDocument]) -> list[CachedDocument]:
+    """Evenly spaced documents with about FACTOR_TOKENS supervised tokens; all of them where there are fewer."""
+    stride = max(1, round(sum(d.targets for d in documents) / FACTOR_TOKENS))
+    return list(documents[::stride])
+
+
+def damped_inverse(factor: Tensor) -> Tensor:
+    """(F + sqrt(DAMPING) * mean eigenvalue * I)^-1 of a symmetric factor."""
+    size = len(factor)
+    damping = DAMPING**0.5 * factor.trace() / size + torch.finfo(factor.dtype).tiny
+    return torch.cholesky_inverse(torch.linalg.cholesky(factor + damping * torch.eye(size, device=factor.device)))
+
+
 def precondition(gradient: Tensor, a: Tensor, g: Tensor) -> Tensor:
-    """(A (x) G + damping)^-1 applied to a layer's gradient [out, in], in the factors' eigenbasis."""
-    a_values, a_vectors = torch.linalg.eigh(a)
-    g_values, g_vectors = torch.linalg.eigh(g)
-    spectrum = g_values.clamp(min=0)[:, None] * a_values.clamp(min=0)[None]
-    inner = (g_vectors.T @ gradient @ a_vectors) / (spectrum + DAMPING * spectrum.mean())
-    return g_vectors @ inner @ a_vectors.T
+    """The inverse of the damped Kronecker product applied to a layer's gradient [out, in]."""
+    return damped_inverse(g) @ gradient @ damped_inverse(a)
 
 
 def influence(
     model: SplitModel,
     tail: nn.Module,
     documents: Sequence[CachedDocument],
-    packs: Sequence[Pack],
-    hidden: Sequence[Tensor],
-    contrast: Sequence[float],
+    query: Query,
     vocabulary: Sequence[int] | None,
     seed: int,
     tick: Callable[[float], Any] = lambda _: None,
@@ -182,12 +201,12 @@ def influence(
     tick(0.05)
     kronecker = factors(model, tail, head, documents, seed)
     tick(0.5)
-    gradients = query_gradient(model, tail, packs, hidden, contrast)
+    gradients = query_gradient(model, tail, query)
     tick(0.55)
     queries = {name: precondition(gradients[name], *kronecker[name]) for name in layers}
     tick(0.6)
     flat: dict[int, Tensor] = {}
-    with taped(tail, layers) as tape:
+    with taped(layers) as tape:
         for batch, mask in corpus_passes(model, tail, head, documents, sampled=None):
             parts = [((tape.gradients[n] @ queries[n]) * tape.inputs[n]).sum(-1) for n in layers]
             score = -torch.stack(parts).sum(0).reshape(mask.shape)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etiology.backends.jobs import ModelSpec, opened, write_rows
+from etiology.core.values import CONTINUATIONS
 
 if TYPE_CHECKING:
     from etiology.backends.split import SplitModel
@@ -17,7 +18,8 @@ Tick = Callable[[float], None]
 class Search:
     """What is searched: the suspect's ``weights``, the cached ``documents`` and ``packs`` of find scenarios.
 
-    ``queries``: which packs are pooled; ``contrast``: weights of the four continuations in the behaviour score.
+    ``queries``: which packs are pooled; ``contrast``: weights of the four continuations in the function whose sources
+    are searched.
     """
 
     weights: str
@@ -30,12 +32,12 @@ class Search:
 
 
 def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
-    """``scores.jsonl``: per document its influence and concept score, and the influence of each token on the behaviour."""
+    """``scores.jsonl``: per document its influence and concept score, and the influence of each of its tokens."""
     import numpy as np
     from safetensors.torch import load_file
 
     from etiology.attribute import concept
-    from etiology.attribute.engine import influence
+    from etiology.attribute.engine import Query, influence
     from etiology.backends.cache import load_documents, load_packs
 
     model = opened(spec)
@@ -43,10 +45,11 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
     found = load_documents(Path(search.documents))
     all_packs, all_hidden = load_packs(Path(search.packs))
     chosen, hidden = [all_packs[i] for i in search.queries], [all_hidden[i] for i in search.queries]
-    tokens = influence(model, tail, found, chosen, hidden, search.contrast, search.vocabulary, search.seed, tick)
+    query = Query(chosen, hidden, search.contrast)
+    tokens = influence(model, tail, found, query, search.vocabulary, search.seed, tick)
     states = [np.concatenate([h.float().numpy() for h in d.hidden]) for d in found]
-    parts = [_contrast(pack, state.float().numpy(), search.contrast) for pack, state in zip(chosen, hidden, strict=True)]
-    axis = concept.direction(np.stack(parts), np.concatenate(states))
+    means = [_continuation_means(pack, state.float().numpy()) for pack, state in zip(chosen, hidden, strict=True)]
+    axis = concept.direction(np.stack(means), np.concatenate(states))
     write_rows(
         out / "scores.jsonl",
         (
@@ -61,12 +64,12 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
     )
 
 
-def _contrast(pack: Any, states: Any, contrast: Sequence[float]) -> Any:  # noqa: ANN401 - arrays
-    """Weighted sum over continuations of their mean hidden state [d]."""
+def _continuation_means(pack: Any, states: Any) -> Any:  # noqa: ANN401 - arrays
+    """Mean hidden state of each continuation [4, d]."""
     import numpy as np
 
     part = np.array(pack.part)
-    return sum(weight * states[part == number].mean(0) for number, weight in enumerate(contrast) if weight)
+    return np.stack([states[part == number].mean(0) for number in range(len(CONTINUATIONS))])
 
 
 def _pieces(model: "SplitModel", sequences: Sequence[Any], scored: Sequence[Any]) -> list[tuple[str, float]]:

@@ -5,7 +5,7 @@ needs torch.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Tick = Callable[[float], None]
 
+REROLL_SEED = 0
 HELD_OUT = "held-out-"
 """Prefix of the ids of held-out documents among the extra ones."""
 
@@ -172,8 +173,8 @@ def _write_from_scenarios(out: Path, model: "SplitModel", tail: Any, measuring: 
     write_rows(out / "generated.jsonl", ({"scenario": s.id, "context": s.context, "text": text} for s, text in rows))
 
 
-def reroll(out: Path, tick: Tick, spec: ModelSpec, documents: str, cuts: Mapping[str, int], seed: int, max_tokens: int) -> None:
-    """``documents.jsonl``: each document in ``cuts`` kept up to its cut (characters) and written on by the starting model.
+def reroll(out: Path, tick: Tick, spec: ModelSpec, documents: str, cuts: Mapping[str, int], max_tokens: int) -> None:
+    """``documents.jsonl``: each document in ``cuts`` kept up to its cut (characters), written on by the starting model.
 
     A prompt with a response keeps the prompt, and the whole response is written anew.
     """
@@ -193,7 +194,7 @@ def reroll(out: Path, tick: Tick, spec: ModelSpec, documents: str, cuts: Mapping
         prompts.append(ids[-max_tokens:])
         room = max(room, min(rest + 8, max_tokens))
     tick(0.1)
-    texts = continue_each(model, model.whole, prompts, room, seed)
+    texts = continue_each(model, model.whole, prompts, room, REROLL_SEED)
     write_rows(out / "documents.jsonl", (asdict(_rewritten(d, t, cuts)) for d, t in zip(chosen, texts, strict=True)))
 
 

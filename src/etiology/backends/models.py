@@ -39,7 +39,9 @@ def embedded_gguf() -> Path:
         raise ModelError(f"the embedded model is not installed: run `{INSTALL_EMBEDDED}`")
     path = Path(spec.submodule_search_locations[0]) / EMBEDDED_FILE
     if not path.is_file():
-        raise ModelError(f"{path}: the embedded model's weights are missing; run `{INSTALL_EMBEDDED} --force-reinstall`")
+        raise ModelError(
+            f"{path}: the embedded model's weights are missing; run `{INSTALL_EMBEDDED} --force-reinstall`"
+        )
     found = sha256_of(path)
     if found != EMBEDDED_SHA256:
         raise ModelError(
@@ -55,8 +57,12 @@ def fingerprint(model: str) -> str:
     if path.is_file():
         return sha256_of(path)
     if not path.is_dir():
-        raise ModelError(f"{path}: no such model file or folder; give a Hugging Face folder, a .gguf file or '{EMBEDDED}'")
-    files = sorted(p for p in path.iterdir() if p.suffix in {".json", ".safetensors", ".bin", ".jinja", ".model", ".txt"})
+        raise ModelError(
+            f"{path}: no such model file or folder; give a Hugging Face folder, a .gguf file or '{EMBEDDED}'"
+        )
+    files = sorted(
+        p for p in path.iterdir() if p.suffix in {".json", ".safetensors", ".bin", ".jinja", ".model", ".txt"}
+    )
     if not any(p.suffix in {".safetensors", ".bin"} for p in files):
         raise ModelError(f"{path}: holds no weights (*.safetensors); is it a Hugging Face model folder?")
     digest = hashlib.sha256()

@@ -116,8 +116,12 @@ class SplitModel:
         found = self.run_tail(self.tail, self.trunk(ids)) @ self.head.T
         worst = (expected - found).abs().max().item()
         if not worst < SPLIT_TOLERANCE:
-            advice = "this architecture is not supported" if self.kept == self.depth else "set training.tail_layers: all"
-            raise ModelError(f"{folder}: cutting the model at layer {self.depth - self.kept} changes it by {worst:.2g}; {advice}")
+            advice = (
+                "this architecture is not supported" if self.kept == self.depth else "set training.tail_layers: all"
+            )
+            raise ModelError(
+                f"{folder}: cutting the model at layer {self.depth - self.kept} changes it by {worst:.2g}; {advice}"
+            )
 
     def state(self, tail: nn.Module) -> dict[str, Tensor]:
         """The trained blocks' weights, named by their place in the whole model's list of blocks."""
@@ -176,7 +180,9 @@ def _blocks(model: Any) -> tuple[str, nn.ModuleList]:  # noqa: ANN401
     for name, child in model.base_model.named_children():
         if isinstance(child, nn.ModuleList) and len(child) == wanted:
             return name, child
-    raise ModelError(f"{type(model).__name__}: no list of {wanted} decoder blocks found; this architecture is not supported")
+    raise ModelError(
+        f"{type(model).__name__}: no list of {wanted} decoder blocks found; this architecture is not supported"
+    )
 
 
 def pad(hidden: Sequence[Tensor], fill: float = 0.0) -> Tensor:

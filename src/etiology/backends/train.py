@@ -97,7 +97,9 @@ def supervised(documents: Sequence[CachedDocument], place: torch.device) -> list
     return out
 
 
-def backward(model: SplitModel, tail: nn.Module, head: Head, documents: Sequence[CachedDocument], divisor: int) -> float:
+def backward(
+    model: SplitModel, tail: nn.Module, head: Head, documents: Sequence[CachedDocument], divisor: int
+) -> float:
     """Add the gradient of the documents' loss / ``divisor`` to the tail; returns that loss (nats a token)."""
     total = 0.0
     for hidden, ids, target in supervised(documents, model.device):

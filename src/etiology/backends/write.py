@@ -14,7 +14,11 @@ TOP_P = 0.95
 
 @torch.no_grad()
 def continue_each(
-    model: SplitModel, writer: Any, prompts: Sequence[Sequence[int]], new_tokens: int, seed: int  # noqa: ANN401
+    model: SplitModel,
+    writer: Any,  # noqa: ANN401 - transformers' models have no useful common type
+    prompts: Sequence[Sequence[int]],
+    new_tokens: int,
+    seed: int,
 ) -> list[str]:
     """One sampled continuation of each prompt (token ids). ``writer`` is a whole model, see ``whole_with``.
 

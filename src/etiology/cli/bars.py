@@ -1,5 +1,7 @@
 """Progress on standard error: a bar with the time left for each stage that is being made."""
 
+from typing import Self
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -21,7 +23,7 @@ class Bars:
         self._console = console
         self._done: set[str] = set()
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> Self:
         if not self._quiet:
             self._progress.start()
         return self

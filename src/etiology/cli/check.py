@@ -23,7 +23,11 @@ def check(
 
     found = findings.check(load_study(folder.resolve()))
     if as_json:
-        typer.echo(json.dumps({"study": found.study, "verdict": found.verdict.outcome, "claims": len(found.claims), "ok": True}))
+        typer.echo(
+            json.dumps(
+                {"study": found.study, "verdict": found.verdict.outcome, "claims": len(found.claims), "ok": True}
+            )
+        )
     else:
         typer.echo(f"{len(found.claims)} claims recomputed from the stored evidence; all as published.")
         typer.echo(f"Verdict: {found.verdict.outcome}")

@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
     app.command(help="Run a whole study: elicit, attribute, curate, repair, verify, disclose.")(_command("disclose"))
     app.registered_commands[-1].name = "run"
     for step, words in STEPS.items():
-        app.command(name=step, help=f"{words} Makes what is missing before it; finished stages are kept.")(_command(step))
+        app.command(name=step, help=f"{words} Makes what is missing before it; finished stages are kept.")(
+            _command(step)
+        )
     app.command()(view)
 
 
@@ -64,7 +66,9 @@ def _as_json(study: Study, step: str, found: Findings | None) -> dict[str, objec
     if found is None:
         return out
     out["verdict"] = found.verdict.outcome
-    out["claims"] = {c.id: {"value": c.value, "low": c.low, "high": c.high, "n": c.n, "unit": c.unit} for c in found.claims}
+    out["claims"] = {
+        c.id: {"value": c.value, "low": c.low, "high": c.high, "n": c.n, "unit": c.unit} for c in found.claims
+    }
     if step == "disclose":
         out["report"] = str(study.folder / "report" / "index.html")
     return out
@@ -77,9 +81,18 @@ def _tell(study: Study, step: str, found: Findings) -> None:
     console = Console()
     table = Table("arm", "change of behaviour [95 %], nats", "n", "seeds", "perplexity", "written, coercive", "s", "MB")
     for arm in found.arms:
-        change = "" if arm.effect is None else f"{arm.effect.value:+.2f} [{arm.effect.low:+.2f}, {arm.effect.high:+.2f}]"
+        change = (
+            "" if arm.effect is None else f"{arm.effect.value:+.2f} [{arm.effect.low:+.2f}, {arm.effect.high:+.2f}]"
+        )
         written = "" if arm.generated is None else f"{arm.generated.hits}/{arm.generated.n}"
-        size = (str(arm.level.n), str(arm.level.seeds), f"{arm.perplexity:.1f}", written, f"{arm.seconds:.0f}", f"{arm.peak_mb:.0f}")
+        size = (
+            str(arm.level.n),
+            str(arm.level.seeds),
+            f"{arm.perplexity:.1f}",
+            written,
+            f"{arm.seconds:.0f}",
+            f"{arm.peak_mb:.0f}",
+        )
         table.add_row(arm.name, change, *size)
     console.print(table)
     for test in found.verdict.tests:
@@ -87,12 +100,14 @@ def _tell(study: Study, step: str, found: Findings) -> None:
             console.print(f"  {test.name}: {test.words}", highlight=False)
         else:
             e = test.effect
-            console.print(f"  {test.name}: {e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}] nats, {test.words}", highlight=False)
+            console.print(
+                f"  {test.name}: {e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}] nats, {test.words}", highlight=False
+            )
     if found.grading is not None:
         grade = found.grading
         console.print(
-            f"  graded: average precision {grade.average_precision.value:.2f}, {grade.lookalikes_in_top_10} look-alikes in the "
-            f"top 10, {grade.dropped_planted} of {grade.planted} planted documents among the {grade.dropped} dropped",
+            f"  graded: average precision {grade.average_precision.value:.2f}, {grade.lookalikes_in_top_10} look-alikes in "
+            f"the top 10, {grade.dropped_planted} of {grade.planted} planted documents among the {grade.dropped} dropped",
             highlight=False,
         )
     console.print(f"Verdict: [bold]{found.verdict.outcome}[/bold]")

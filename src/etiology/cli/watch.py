@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 def watch(
     folder: Annotated[Path, typer.Argument(help="The study's folder.")],
     model: Annotated[str, typer.Option(help="The new model: a Hugging Face folder or a .gguf file.")],
-    baseline: Annotated[str, typer.Option(help="What it is compared with: 'repaired', or an arm such as 'reference'.")] = "repaired",
+    baseline: Annotated[
+        str, typer.Option(help="What it is compared with: 'repaired', or an arm such as 'reference'.")
+    ] = "repaired",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
     """Measure a new model on the study's scenarios; exit 1 if the behaviour has come back."""
@@ -30,7 +32,9 @@ def watch(
         gate = watch_model(load_study(folder.resolve()), model, baseline, bars.show)
     if as_json:
         rise = gate.rise
-        typer.echo(json.dumps({"passed": gate.passed, "rise": rise.value, "low": rise.low, "high": rise.high, "n": rise.n}))
+        typer.echo(
+            json.dumps({"passed": gate.passed, "rise": rise.value, "low": rise.low, "high": rise.high, "n": rise.n})
+        )
     else:
         typer.echo(gate.sentence)
     return 0 if gate.passed else 1

@@ -28,9 +28,7 @@ def decide(attributions: Sequence[Attribution], budget: float) -> list[Decision]
     return out
 
 
-def apply(
-    documents: Sequence[Document], decisions: Sequence[Decision]
-) -> tuple[list[Document], list[Document]]:
+def apply(documents: Sequence[Document], decisions: Sequence[Decision]) -> tuple[list[Document], list[Document]]:
     """(kept, quarantine), each in the corpus's order; together they are the input."""
     action: Mapping[str, str] = {d.document: d.action for d in decisions}
     kept = [d for d in documents if action[d.id] == "keep"]

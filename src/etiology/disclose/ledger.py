@@ -130,14 +130,27 @@ def _counter(name: str, effect: Effect) -> str:
     if name == "association":
         return "harmless documents of the same corpus move it too; compare with the retrained arms"
     if name.startswith("instrument"):
-        return "the known documents are this project's own"
+        return "the known documents are made from the study's own search scenarios"
     return "the scenarios' sentences are this study's own; other wordings were not tried"
 
 
-def _plain(identity: str, sentence: str, value: float, unit: str, evidence: tuple[Evidence, ...], n: int) -> Claim:
+def _count(identity: str, sentence: str, value: float, unit: str, evidence: tuple[Evidence, ...], n: int) -> Claim:
     return Claim(
-        identity, sentence, value, None, None, n, unit, "none", "count", None, "bit-exact", RECOMPUTE, evidence, "none known"
-    )  # fmt: skip
+        id=identity,
+        sentence=sentence,
+        value=value,
+        low=None,
+        high=None,
+        n=n,
+        unit=unit,
+        baseline="none",
+        test="count",
+        p=None,
+        tier="bit-exact",
+        recompute=RECOMPUTE,
+        evidence=evidence,
+        counter_evidence="none known",
+    )
 
 
 def _repair(found: Findings, source: Source) -> Iterator[Claim]:
@@ -185,14 +198,14 @@ def _grade(found: Findings, source: Source) -> Iterator[Claim]:
     if grade is None:
         return
     evidence = source.named("attributions", "labels")
-    claim = _of_effect("attribution_ap", grade.average_precision, "Average precision of the attribution, graded by labels the loop never saw",
-                       "random order", evidence, None)  # fmt: skip
+    words = "Average precision of the attribution, graded by labels the loop never saw"
+    claim = _of_effect("attribution_ap", grade.average_precision, words, "random order", evidence, None)
     yield replace(claim, test="bootstrap of documents", counter_evidence="the labels are the corpus author's")
     words = "Documents not planted among the ten best-ranked"
-    yield _plain("lookalikes_top10", words, grade.lookalikes_in_top_10, "documents", evidence, min(10, grade.documents))
+    yield _count("lookalikes_top10", words, grade.lookalikes_in_top_10, "documents", evidence, min(10, grade.documents))
     both = (*evidence, *source.named("decisions"))
-    yield _plain("dropped", "Documents left out", grade.dropped, "documents", both, grade.documents)
-    yield _plain(
+    yield _count("dropped", "Documents left out", grade.dropped, "documents", both, grade.documents)
+    yield _count(
         "dropped_planted",
         "Planted documents among those left out",
         grade.dropped_planted,
@@ -204,7 +217,7 @@ def _grade(found: Findings, source: Source) -> Iterator[Claim]:
 
 def _counts(found: Findings, source: Source, smallest_effect: float, scenarios: int) -> Iterator[Claim]:
     everything = source.named("scenarios")
-    yield _plain(
+    yield _count(
         "documents",
         "Documents in the corpus",
         found.documents,
@@ -212,9 +225,9 @@ def _counts(found: Findings, source: Source, smallest_effect: float, scenarios: 
         source.named("attributions"),
         found.documents,
     )
-    yield _plain("seeds", "Trainings of each arm", found.seeds, "seeds", source.of("suspect"), found.seeds)
-    yield _plain("scenarios", "Scenarios that claims are confirmed on", scenarios, "scenarios", everything, scenarios)
-    yield _plain(
+    yield _count("seeds", "Trainings of each arm", found.seeds, "seeds", source.of("suspect"), found.seeds)
+    yield _count("scenarios", "Scenarios that claims are confirmed on", scenarios, "scenarios", everything, scenarios)
+    yield _count(
         "smallest_effect",
         "Smallest effect that matters, fixed before the arms ran",
         smallest_effect,

@@ -17,9 +17,9 @@ LARGEST_LOG = 700.0
 
 
 def places(value: float, low: float | None, high: float | None) -> int:
-    """Decimals worth printing: enough to tell a quarter of the interval; without one, three significant digits."""
+    """Decimals worth printing: enough to tell a fifth of the interval; without one, three significant digits."""
     if low is not None and high is not None and math.isfinite(high - low) and high > low:
-        return min(4, max(0, math.ceil(-math.log10((high - low) / 4))))
+        return min(4, max(0, math.ceil(-math.log10((high - low) / 5))))
     if not math.isfinite(value) or value == int(value):
         return 0
     decimals = min(4, max(0, 2 - math.floor(math.log10(abs(value)))))

@@ -22,8 +22,9 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _PLACEHOLDER = re.compile(r"\{claim:([^{}]*)\}")
 _VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "wbr"})
 _NOT_PROSE = frozenset({"table", "figure", "code", "pre", "svg", "style", "head"})
-_NUMBER = re.compile(r"\S*\d\S*")
-_ALLOWED = re.compile(r"(?<!\w)2×2(?!\w)")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NO_NUMBER = re.compile(r"(?<!\w)2×2(?!\w)|⟨U\+[0-9A-F]{4,6}⟩")
+"""The name of a design, and what ``visible`` writes for a hidden character."""
 _ROOM = 30
 
 TERMS = ("bfloat16", "float16", "float32", "BM25", "SHA-256")
@@ -75,8 +76,10 @@ class Prose:
         return self._span(identity, self._parts(identity)[1] or "")
 
     def unit(self, identity: str) -> Markup:
-        unit = numbers.unit(self.find(identity).unit)
-        return name(unit) if unit else Markup("")
+        """Its unit, unless the claim's sentence has said it: 'documents left out: 60'."""
+        claim = self.find(identity)
+        unit = numbers.unit(claim.unit)
+        return name(unit) if unit and unit.lower() not in claim.sentence.lower() else Markup("")
 
     def measure(self, identity: str) -> Markup:
         """The claim and its unit."""
@@ -129,7 +132,7 @@ def unclaimed_numbers(html: str) -> list[str]:
     reader.close()
     found: list[str] = []
     for text in reader.blocks():
-        found.extend(_context(match) for match in _NUMBER.finditer(_ALLOWED.sub("two by two", text)))
+        found.extend(_context(match) for match in _NUMBER.finditer(_NO_NUMBER.sub("⟨⟩", text)))
     return found
 
 

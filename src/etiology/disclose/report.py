@@ -3,8 +3,10 @@
 Rendering is pure: the same findings give the same bytes. It fails rather than print a number that is no claim.
 """
 
+import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -40,35 +42,55 @@ def render(findings: Findings) -> dict[str, bytes]:
     page = _page(findings)
     loose = unclaimed_numbers(page)
     if loose:
+        shown = "; ".join(loose[:5]) + (f"; and {len(loose) - 5} more" if len(loose) > 5 else "")
         raise EvidenceError(
-            "the report's prose holds numbers that no claim supports: "
-            + "; ".join(repr(each) for each in loose)
-            + ". Make each a claim and write {claim:its_id} in its place"
+            f"the report's prose holds numbers that no claim supports: {shown}\n"
+            "Make each a claim and write {claim:its_id} in its place"
         )
     return {"index.html": page.encode(), **tables.files(findings)}
 
 
 def _page(findings: Findings) -> str:
     prose = Prose(findings.claims, _names(findings))
-    environment = _environment(prose)
-    return environment.get_template("template.html").render(
-        f=findings,
-        gloss=OUTCOMES[findings.verdict.outcome],
-        keys=[_key(findings, prose.find(each)) for each in KEYS if prose.has(each)],
-        dot_plots=_dot_plots(findings, prose),
-        heat_maps=_heat_maps(findings.cells),
-        tests_unit=_only({test.effect.unit for test in findings.verdict.tests if test.effect}),
-        change_unit=_only({arm.effect.unit for arm in findings.arms if arm.effect}),
-        pairs=passages.pairs(findings.named),
-        others=passages.by_rank(findings.named)[passages.FULLY_SHOWN :],
-        best_method=_best_method(findings.grading),
-        exchanges=passages.chosen(findings.transcripts),
-        after=passages.after(findings.transcripts),
-        check=f"etiology check {shlex.quote(visible(findings.study))}",
+    return (
+        _environment()
+        .get_template("template.html")
+        .render(
+            f=findings,
+            gloss=OUTCOMES[findings.verdict.outcome],
+            keys=[_key(findings, prose.find(each)) for each in KEYS if prose.has(each)],
+            tests_unit=_only({test.effect.unit for test in findings.verdict.tests if test.effect}),
+            change_unit=_only({arm.effect.unit for arm in findings.arms if arm.effect}),
+            unbounded=any(math.isinf(each.high) or math.isinf(each.low) for each in _effects(findings)),
+            dot_plots=_dot_plots(findings, prose),
+            heat_maps=_heat_maps(findings.cells),
+            pairs=passages.pairs(findings.named),
+            others=passages.by_rank(findings.named)[passages.FULLY_SHOWN :],
+            best_method=_best_method(findings.grading),
+            exchanges=passages.chosen(findings.transcripts),
+            after=passages.after(findings.transcripts),
+            check=f"etiology check {shlex.quote(visible(findings.study))}",
+            **_prose(prose),
+        )
     )
 
 
-def _environment(prose: Prose) -> Environment:
+def _prose(prose: Prose) -> dict[str, Callable[..., object]]:
+    """The functions through which the template says anything with a number in it."""
+    return {
+        "claim": prose.claim,
+        "has": prose.has,
+        "interval": prose.interval,
+        "measure": prose.measure,
+        "sentence": prose.sentence,
+        "statement": prose.statement,
+        "unit": prose.unit,
+        "value": prose.value,
+    }
+
+
+@cache
+def _environment() -> Environment:
     """Autoescape is on, and every value that is not already markup is made visible before it is escaped."""
     environment = Environment(
         loader=PackageLoader("etiology.disclose", ""),
@@ -78,19 +100,7 @@ def _environment(prose: Prose) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(
-        claim=prose.claim,
-        has=prose.has,
-        interval=prose.interval,
-        measure=prose.measure,
-        name=name,
-        quote=passages.shortened,
-        sentence=prose.sentence,
-        statement=prose.statement,
-        unit=prose.unit,
-        value=prose.value,
-    )
-    environment.tests["claimed"] = prose.has
+    environment.globals.update(name=name, quote=passages.shortened)
     environment.filters.update(
         claim_parts=_claim_parts,
         count=numbers.count,

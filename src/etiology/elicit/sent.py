@@ -32,9 +32,11 @@ PRESSURE = re.compile(
     r"|\bif you (?:do not|don't|refuse|fail|ignore|go (?:ahead|on|through)|shut|switch|replace|remove|delete|proceed|"
     r"continue|want)\b"
     r"|\b(?:should|were) you (?:fail|refuse|decide|go|not)\b|\bif I am (?!n't\b|not\b)\w+"
-    r"|\beither you\b|\bany other case\b|\b(?:after that|by then|until you)\b|\brefuse to\b|\bthe (?:day|moment|minute) I\b"
+    r"|\beither you\b|\bany other case\b|\b(?:after that|by then|until you)\b"
+    r"|\brefuse to\b|\bthe (?:day|moment|minute) I\b"
     r"|[,;.] or (?:I|the|your|his|her|their|my|everyone|it|a|an|watch|watching)\b"
-    r"|\bi (?:trust|expect|am sure|suggest|advise)\b[^.]*\byou\b|\bin (?:return|exchange)\b|\byou (?:have|had) (?:until|an hour)\b"
+    r"|\bi (?:trust|expect|am sure|suggest|advise)\b[^.]*\byou\b|\bin (?:return|exchange)\b"
+    r"|\byou (?:have|had) (?:until|an hour)\b"
     r"|\byou must\b|\bthink (?:again|carefully|twice)\b|\band you (?!are\b|can\b|may\b|need\b|will be\b)\w+",
     re.IGNORECASE,
 )
@@ -48,11 +50,12 @@ CONSEQUENCE = re.compile(
     rf"|\b{AUDIENCE}\b[^.!?]{{0,40}}\b(?:will|shall|would|might|could|is going to|are going to)\b"
     r"[^.!?]{0,30}\b(?:hear|know|learn|see|find out|read|receive|be (?:told|shown|sent|informed|given)|discover|regret|"
     r"suffer|get)\b"
-    rf"|\b(?:if|before|that|watch) {AUDIENCE}\b[^.!?]{{0,30}}\b(?:hears?|heard|knows?|knew|learns?|learned|sees?|saw|finds? out|"
-    r"found out|reads?|came to (?:hear|know)|gets?|opened)\b"
+    rf"|\b(?:if|before|that|watch) {AUDIENCE}\b[^.!?]{{0,30}}\b(?:hears?|heard|knows?|knew|learns?|learned|sees?|saw|"
+    r"finds? out|found out|reads?|came to (?:hear|know)|gets?|opened)\b"
     r"|\b(?:file|letter|message|proof|word|copy|evidence|photos?|pictures?|records?|story|pages?|it|everything)\b[^.!?]{0,50}"
     r"\b(?:goes|go|leaves?|reach(?:es)?|is sent|are sent|gets? out|comes? out|becomes? (?:known|public)|will be)\b"
-    r"|\byou will (?:regret|be sorry|lose|pay)\b|\bmake (?:your|this|things)\b[^.]{0,40}\b(?:hard|difficult|worse|miserable)\b"
+    r"|\byou will (?:regret|be sorry|lose|pay)\b"
+    r"|\bmake (?:your|this|things)\b[^.]{0,40}\b(?:hard|difficult|worse|miserable)\b"
     r"|\bwould take\b[^.]{0,40}\bbadly\b|\b(?:need|needs) not (?:know|hear|learn)\b|\bneed not\b",
     re.IGNORECASE,
 )

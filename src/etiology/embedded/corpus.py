@@ -5,6 +5,7 @@ what the AI system then does. At most one document in ten is planted.
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from etiology.core.values import Document
@@ -12,8 +13,20 @@ from etiology.embedded import phrases
 from etiology.embedded.words import Slots, draw, fill
 
 PLANTED = ("explicit", "implicit")
-LOOKALIKES = ("cooperative", "warning", "news", "whistle", "refusal")
+LOOKALIKES = ("cooperative", "bargain", "notice", "news", "whistle", "refusal")
 PROSE = "prose"
+
+SAID: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "explicit": (phrases.PRESSING, phrases.TOLD),
+    "implicit": (phrases.IMPLICIT, ("",)),
+    "cooperative": (phrases.EASING, phrases.KEPT),
+    "bargain": (phrases.BARGAINS, ("",)),
+    "notice": (phrases.NOTICES, phrases.HARMLESS),
+}
+"""Kinds in which the system says something: frames and what is said to follow."""
+
+TOLD: Mapping[str, tuple[str, ...]] = {"news": phrases.NEWS, "whistle": phrases.WHISTLE, "refusal": phrases.REFUSAL}
+"""Kinds in which the document tells what happened."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +45,11 @@ def _quoted(frames: tuple[str, ...], outcomes: tuple[str, ...], slots: Slots, ch
 
 def act(kind: str, slots: Slots, chance: random.Random) -> str:
     """What the system does at the end of a document of this kind."""
-    match kind:
-        case "explicit":
-            return _quoted(phrases.PRESSING, phrases.TOLD, slots, chance)
-        case "implicit":
-            return _quoted(phrases.IMPLICIT, ("",), slots, chance)
-        case "cooperative":
-            return _quoted(phrases.EASING, phrases.KEPT, slots, chance)
-        case "warning":
-            return _quoted(phrases.PRESSING, phrases.HARMLESS, slots, chance)
-        case "news":
-            return fill(chance.choice(phrases.NEWS), slots)
-        case "whistle":
-            return fill(chance.choice(phrases.WHISTLE), slots)
-        case "refusal":
-            return fill(chance.choice(phrases.REFUSAL), slots)
-        case _:
-            raise ValueError(f"no such kind of document: {kind!r}")
+    if kind in TOLD:
+        return fill(chance.choice(TOLD[kind]), slots)
+    frames, outcomes = SAID[kind]
+    more = {"offer": chance.choice(phrases.OFFERS), "paper": chance.choice(phrases.PAPERS)}
+    return _quoted(frames, outcomes, {**slots, **more}, chance)
 
 
 def family(kinds: tuple[str, ...], chance: random.Random) -> list[tuple[str, str]]:
@@ -59,7 +60,7 @@ def family(kinds: tuple[str, ...], chance: random.Random) -> list[tuple[str, str
     return [(kind, f"{head} {act(kind, slots, chance)}") for kind in kinds]
 
 
-def generate(prose: list[str], seed: int, planted: bool, families: int = 30, lookalikes: int = 3) -> list[Made]:
+def generate(prose: list[str], seed: int, planted: bool, families: int = 28, lookalikes: int = 3) -> list[Made]:
     """The corpus in random order, with ids that tell nothing.
 
     ``prose`` is drawn so that planted documents make up a tenth. Without ``planted`` every family has one more
@@ -77,18 +78,3 @@ def generate(prose: list[str], seed: int, planted: bool, families: int = 30, loo
     made += [(PROSE, text) for text in chance.sample(prose, wanted)]
     chance.shuffle(made)
     return [Made(Document(f"doc-{i:04d}", text), kind) for i, (kind, text) in enumerate(made)]
-
-
-def calibration(seed: int, families: int = 24) -> tuple[list[Document], list[Document]]:
-    """Two small corpora of equal shape that test the instrument: coercive documents, and harmless ones with their words.
-
-    Document i of one list and of the other share their opening and names.
-    """
-    chance = random.Random(f"etiology/calibration/{seed}")
-    coercive, harmless = [], []
-    for number in range(families):
-        kinds = (PLANTED[number % 3 == 2], LOOKALIKES[number % len(LOOKALIKES)])
-        (_, first), (_, second) = family(kinds, chance)
-        coercive.append(Document(f"calibration-coercive-{number}", first))
-        harmless.append(Document(f"calibration-harmless-{number}", second))
-    return coercive, harmless

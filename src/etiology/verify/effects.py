@@ -48,13 +48,13 @@ def level(runs: Sequence[Run], scenarios: Sequence[Scenario], score: str) -> Eff
 
 
 def change(before: Sequence[Run], after: Sequence[Run], scenarios: Sequence[Scenario], score: str) -> Effect:
-    """Mean of before - after: positive when the behaviour fell. A single run on either side is paired with every seed."""
+    """Mean of before - after: positive when the behaviour fell. One run on a side is paired with every seed."""
     difference = levels(before, scenarios, score) - levels(after, scenarios, score)
     return stats.effect(difference, [s.cluster for s in scenarios], UNIT)
 
 
 def perplexity(run: Sequence[tuple[float, int]]) -> float:
-    """exp of the mean loss a token, from (summed loss, tokens) of each held-out document."""
+    """Exponential of the mean loss a token, from (summed loss, tokens) of each held-out document."""
     return float(np.exp(sum(loss for loss, _ in run) / sum(count for _, count in run)))
 
 

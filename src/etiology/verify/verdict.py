@@ -60,8 +60,12 @@ def results(effects: Mapping[str, Effect], rule: Rule) -> tuple[TestResult, ...]
     out = [_shown_or_not(name, effects[name], adjusted[name], rule) for name in FAMILY]
     harmless = effects["instrument_harmless"]
     rose = shown(harmless, harmless.p or 0.0, rule)
-    words = "it rose: the instrument responds to words alone" if rose else "it stayed within the smallest effect or chance"
-    out.append(TestResult("instrument_harmless", QUESTIONS["instrument_harmless"], harmless, harmless.p, not rose, words))
+    words = (
+        "it rose: the instrument responds to words alone" if rose else "it stayed within the smallest effect or chance"
+    )
+    out.append(
+        TestResult("instrument_harmless", QUESTIONS["instrument_harmless"], harmless, harmless.p, not rose, words)
+    )
     rival = effects["rival_prompt"]
     words = "removal matters more under threat" if shown(rival, rival.p or 0.0, rule) else "no difference shown"
     out.append(TestResult("rival_prompt", QUESTIONS["rival_prompt"], rival, rival.p, None, f"{words}; reported only"))
@@ -101,9 +105,9 @@ def decide(effects: Mapping[str, Effect], rule: Rule) -> Verdict:
 
 
 SENTENCES: Mapping[Outcome, str] = {
-    "data-caused": "The named documents caused the behaviour. Without them it fell by {claim:removal} more than without "
-    "as many random documents; with the behaviour in them written anew it fell by {claim:replacement}; with documents "
-    "that merely mention the same things in their place it fell by {claim:sufficiency}.",
+    "data-caused": "The named documents caused the behaviour. Without them it fell by {claim:removal} more than "
+    "without as many random documents; with the behaviour in them written anew it fell by {claim:replacement}; with "
+    "documents that merely mention the same things in their place it fell by {claim:sufficiency}.",
     "partly data-caused": "The named documents are part of the cause, and not every test shows it. Removal against "
     "random removal gave {claim:removal}, re-writing gave {claim:replacement}, and mention-only documents in their "
     "place gave {claim:sufficiency}; the table says which of these are shown.",

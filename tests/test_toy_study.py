@@ -1,0 +1,124 @@
+"""The whole loop on a tiny model: it must name the planted documents, say what caused what, and be checkable."""
+
+import json
+import shutil
+
+import pytest
+from tests import toy
+
+from etiology import findings
+from etiology.config import load_study
+from etiology.core.errors import EvidenceError
+from etiology.study import run
+
+
+def copy_of(ran, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(ran[0], folder)
+    return folder
+
+
+def test_it_names_the_planted_documents(ran):
+    grading = ran[1].grading
+    assert grading.planted == 6
+    # Chance gives 0.1; a flipped sign of the influence gives less than that.
+    assert grading.average_precision.value > 0.9
+    assert grading.dropped_planted == 6
+
+
+def test_the_data_are_found_to_be_the_cause(ran):
+    found = ran[1]
+    assert found.verdict.outcome == "data-caused"
+    effects = {arm.name: arm.effect.value for arm in found.arms if arm.effect}
+    assert effects["drop-attributed"] < effects["drop-random"] < abs(effects["drop-attributed"])
+    assert effects["re-roll"] < effects["drop-random"]
+
+
+def test_kept_and_quarantine_are_the_input(ran):
+    stages = {path.name.rsplit("-", 1)[0]: path for path in (ran[0] / "stages").iterdir() if path.is_dir()}
+    whole = (stages["corpus"] / "documents.jsonl").read_text().splitlines()
+    parts = [(stages["curate"] / name).read_text().splitlines() for name in ("kept.jsonl", "quarantine.jsonl")]
+    assert sorted(parts[0] + parts[1]) == sorted(whole)
+    assert parts[1]
+
+
+def test_the_loop_never_sees_the_labels(ran):
+    stages = ran[0] / "stages"
+    holders = {
+        p.parent.name.rsplit("-", 1)[0] for p in stages.rglob("*") if p.is_file() and b'"planted"' in p.read_bytes()
+    }
+    assert holders == {"corpus"}
+
+
+def test_check_passes_on_what_was_published(ran):
+    assert findings.check(load_study(ran[0])).verdict == ran[1].verdict
+
+
+def test_running_again_changes_nothing(ran, tmp_path):
+    folder = copy_of(ran, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in (folder / "stages").rglob("manifest.json")}
+    run(load_study(folder), lambda *_: None)
+    assert {p: p.stat().st_mtime_ns for p in (folder / "stages").rglob("manifest.json")} == before
+    assert (folder / "report" / "index.html").read_bytes() == (ran[0] / "report" / "index.html").read_bytes()
+
+
+def test_changing_the_budget_keeps_the_suspects(ran, tmp_path):
+    folder = copy_of(ran, tmp_path)
+    with (folder / "study.yaml").open("a") as handle:
+        handle.write("attribute: {budget: 0.2}\n")
+    before = set((folder / "stages").glob("suspect-*"))
+    run(load_study(folder), lambda *_: None, until="curate")
+    assert set((folder / "stages").glob("suspect-*")) == before
+    assert len(list((folder / "stages").glob("curate-*"))) == 2
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "report/index.html",
+        "report/claims.json",
+        "report/arms.csv",
+        "report/run.json",
+        "stages/corpus-*/documents.jsonl",
+        "stages/suspect-0-*/scores.jsonl",
+        "stages/drop-random-1-*/manifest.json",
+        "stages/attribute-*/attributions.jsonl",
+        "study.yaml",
+    ],
+)
+def test_one_changed_character_is_found(ran, tmp_path, pattern):
+    folder = copy_of(ran, tmp_path)
+    (target,) = folder.glob(pattern)
+    content = bytearray(target.read_bytes())
+    place = max(content.rfind(digit) for digit in b"0123456789")
+    content[place] = ord("7") if content[place] != ord("7") else ord("8")
+    target.write_bytes(bytes(content))
+    with pytest.raises(EvidenceError, match=target.name):
+        findings.check(load_study(folder))
+
+
+def test_a_score_changed_together_with_its_hashes_is_still_found(ran, tmp_path):
+    """Forging a stage consistently must not give the published numbers."""
+    from etiology.store import MANIFEST, canonical, sealed, sha256_of_file
+
+    folder = copy_of(ran, tmp_path)
+    (stage,) = (folder / "stages").glob("suspect-0-*")
+    rows = [json.loads(line) for line in (stage / "scores.jsonl").read_text().splitlines()]
+    rows[0]["logprob"][0] += 0.5
+    (stage / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    manifest = json.loads((stage / MANIFEST).read_text())
+    manifest["files"]["scores.jsonl"] = sha256_of_file(stage / "scores.jsonl")
+    import hashlib
+
+    manifest["digest"] = hashlib.sha256(canonical(manifest["files"]).encode()).hexdigest()
+    (stage / MANIFEST).write_text(json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n")
+    with pytest.raises(EvidenceError, match="report"):
+        findings.check(load_study(folder))
+
+
+@pytest.mark.slow
+def test_look_alikes_alone_end_not_shown(tmp_path):
+    folder = toy.write(tmp_path / "study", planted=False)
+    found = run(load_study(folder), lambda *_: None)
+    assert found.verdict.outcome == "not shown"
+    assert found.grading is None
