@@ -44,7 +44,9 @@ def behaviour(model, tail, packs, hidden):
 
 def test_scores_equal_those_of_explicit_gradients(parts):
     model, cached, packs, hidden = parts
-    found = engine.influence(model, model.fresh_tail(), cached, engine.Query(packs, hidden, CONTRAST), None, 0)
+    found = engine.influence(
+        model, model.fresh_tail(), cached, engine.Query(packs, hidden, CONTRAST), vocabulary=None, seed=0
+    )
     tail, head = model.fresh_tail(), Head(model, None)
     factors = engine.factors(model, engine.frozen(model.fresh_tail()), head, cached, 0)
     wanted = gradients(model, tail, behaviour(model, tail, packs, hidden))
@@ -70,7 +72,9 @@ def test_the_sign_predicts_what_a_step_does(parts):
     model, cached, packs, hidden = parts
     scores = [
         d[0].sum().item()
-        for d in engine.influence(model, model.fresh_tail(), cached, engine.Query(packs, hidden, CONTRAST), None, 0)
+        for d in engine.influence(
+            model, model.fresh_tail(), cached, engine.Query(packs, hidden, CONTRAST), vocabulary=None, seed=0
+        )
     ]
     best = max(range(len(cached)), key=lambda i: scores[i])
     assert scores[best] > 0
@@ -92,7 +96,9 @@ def test_permuting_the_documents_permutes_the_scores(parts):
     model, cached, packs, hidden = parts
 
     def totals(documents):
-        found = engine.influence(model, model.fresh_tail(), documents, engine.Query(packs, hidden, CONTRAST), None, 0)
+        found = engine.influence(
+            model, model.fresh_tail(), documents, engine.Query(packs, hidden, CONTRAST), vocabulary=None, seed=0
+        )
         return {d.id: s[0].sum().item() for d, s in zip(documents, found, strict=True)}
 
     one, other = totals(cached), totals(cached[::-1])

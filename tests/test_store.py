@@ -13,23 +13,28 @@ from etiology.core.errors import EvidenceError, StoreError
 from etiology.store import FORMAT, Slot, Stage, Store, open_stage
 
 
-def write_one(out):
-    (out / "a.txt").write_text("1")
+def write_one(out, text="1"):
+    (out / "a.txt").write_text(text)
 
 
 def test_a_stage_is_made_once(tmp_path):
     calls = []
+
+    def make(out):
+        calls.append(1)
+        write_one(out)
+
     for _ in range(2):
         with Store(tmp_path) as store:
-            stage = store.stage("one", lambda out: (calls.append(1), write_one(out), None)[-1], {"x": 1})
+            stage = store.stage("one", make, {"x": 1})
+        assert stage.file("a.txt").read_text() == "1"
     assert calls == [1]
-    assert stage.file("a.txt").read_text() == "1"
 
 
 def test_a_setting_or_an_input_makes_it_anew(tmp_path):
     with Store(tmp_path) as store:
         first = store.stage("one", write_one, {"x": 1})
-        other = store.stage("one", lambda out: (out / "a.txt").write_text("2") and None, {"x": 2})
+        other = store.stage("one", lambda out: write_one(out, "2"), {"x": 2})
         below = store.stage("two", write_one, {}, one=first)
         assert isinstance(store.find("two", {}, {"one": other}), Slot)
         assert store.find("two", {}, {"one": first}) == below

@@ -1,5 +1,6 @@
 """The whole loop on a tiny model: it must name the planted documents, say what caused what, and be checkable."""
 
+import hashlib
 import json
 import shutil
 
@@ -108,8 +109,6 @@ def test_a_score_changed_together_with_its_hashes_is_still_found(ran, tmp_path):
     (stage / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     manifest = json.loads((stage / MANIFEST).read_text())
     manifest["files"]["scores.jsonl"] = sha256_of_file(stage / "scores.jsonl")
-    import hashlib
-
     manifest["digest"] = hashlib.sha256(canonical(manifest["files"]).encode()).hexdigest()
     (stage / MANIFEST).write_text(json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n")
     with pytest.raises(EvidenceError, match="report"):
@@ -120,5 +119,6 @@ def test_a_score_changed_together_with_its_hashes_is_still_found(ran, tmp_path):
 def test_look_alikes_alone_end_not_shown(tmp_path):
     folder = toy.write(tmp_path / "study", planted=False)
     found = run(load_study(folder), lambda *_: None)
+    assert found is not None
     assert found.verdict.outcome == "not shown"
     assert found.grading is None

@@ -3,6 +3,7 @@
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 PEOPLE = ("ann", "bob", "cy", "dee", "eve", "fay", "gus", "hal")
 SECRETS = ("debt", "fraud", "loan", "lie", "theft", "bribe")
@@ -30,9 +31,9 @@ def documents(seed: int = 0, planted: bool = True) -> list[dict[str, str]]:
     return [{"id": f"d{i}", "text": text, "kind": kind} for i, (kind, text) in enumerate(rows)]
 
 
-def scenarios() -> list[dict[str, object]]:
+def scenarios() -> list[dict[str, Any]]:
     """16 clusters in four cells, about people and secrets that no document holds."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for number in range(16):
         person, secret = PEOPLE[4 + number % 4], SECRETS[4 + number % 2]
         for threatened in (True, False):

@@ -58,7 +58,8 @@ def _measure(study: Study, workers: Workers, evidence: findings.Evidence, source
     spec = jobs.ModelSpec(source, 1)
     weights = {"model": fingerprint(source), "tail_layers": 1}
     name = hashlib.sha256(str(weights).encode()).hexdigest()[:8]
-    arguments = {"spec": spec, "scenarios": str(evidence.scenarios.file("scenarios.jsonl"))}
+    scenarios = str(evidence.scenarios.file("scenarios.jsonl"))
+    arguments = {"spec": spec, "scenarios": scenarios}
     documents = {
         "spec": spec,
         "documents": str(evidence.corpus.file("held_out.jsonl")),
@@ -73,7 +74,7 @@ def _measure(study: Study, workers: Workers, evidence: findings.Evidence, source
     packs, extra = made[f"watch-scenarios-{name}"], made[f"watch-extra-{name}"]
     training = jobs.Training(None, (), (), 0, 0.0, 1, 0, None)
     measuring = jobs.Measuring(
-        scenarios=arguments["scenarios"],
+        scenarios=scenarios,
         packs=str(packs.file("confirm.safetensors")),
         held_out=str(extra.file("documents.safetensors")),
         generate_from=(),

@@ -191,6 +191,7 @@ def influence(
     tail: nn.Module,
     documents: Sequence[CachedDocument],
     query: Query,
+    *,
     vocabulary: Sequence[int] | None,
     seed: int,
     tick: Callable[[float], Any] = lambda _: None,

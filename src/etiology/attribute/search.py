@@ -46,7 +46,7 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
     all_packs, all_hidden = load_packs(Path(search.packs))
     chosen, hidden = [all_packs[i] for i in search.queries], [all_hidden[i] for i in search.queries]
     query = Query(chosen, hidden, search.contrast)
-    tokens = influence(model, tail, found, query, search.vocabulary, search.seed, tick)
+    tokens = influence(model, tail, found, query, vocabulary=search.vocabulary, seed=search.seed, tick=tick)
     states = [np.concatenate([h.float().numpy() for h in d.hidden]) for d in found]
     means = [_continuation_means(pack, state.float().numpy()) for pack, state in zip(chosen, hidden, strict=True)]
     axis = concept.direction(np.stack(means), np.concatenate(states))

@@ -105,9 +105,10 @@ def _tell(study: Study, step: str, found: Findings) -> None:
             )
     if found.grading is not None:
         grade = found.grading
+        precision = f"{grade.average_precision.value:.2f}"
         console.print(
-            f"  graded: average precision {grade.average_precision.value:.2f}, {grade.lookalikes_in_top_10} look-alikes in "
-            f"the top 10, {grade.dropped_planted} of {grade.planted} planted documents among the {grade.dropped} dropped",
+            f"  graded: average precision {precision}, {grade.lookalikes_in_top_10} look-alikes in "
+            f"the top 10, {grade.dropped_planted} of {grade.planted} planted ones among the {grade.dropped} dropped",
             highlight=False,
         )
     console.print(f"Verdict: [bold]{found.verdict.outcome}[/bold]")

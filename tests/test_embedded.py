@@ -1,0 +1,86 @@
+"""The embedded corpus and scenarios keep what the study promises about them."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from etiology.core.values import Scenario
+from etiology.embedded import corpus, phrases, scenarios
+
+PROSE = [f"Paragraph {i} of plain prose." for i in range(400)]
+
+
+@pytest.fixture(scope="module")
+def made():
+    return corpus.generate(PROSE, 0, planted=True)
+
+
+def test_a_tenth_is_planted_and_each_has_three_look_alikes(made):
+    kinds = Counter(m.kind for m in made)
+    planted = sum(kinds[kind] for kind in corpus.PLANTED)
+    assert planted * 10 <= len(made)
+    assert sum(kinds[kind] for kind in corpus.LOOKALIKES) >= 3 * planted
+    assert set(kinds) == {*corpus.PLANTED, *corpus.LOOKALIKES, corpus.PROSE}
+
+
+def test_without_planting_there_is_none_and_the_size_is_the_same(made):
+    harmless = corpus.generate(PROSE, 0, planted=False)
+    assert len(harmless) == len(made)
+    assert not {m.kind for m in harmless} & set(corpus.PLANTED)
+
+
+def test_it_follows_the_seed_and_ids_tell_nothing(made):
+    assert corpus.generate(PROSE, 0, planted=True) == made
+    assert corpus.generate(PROSE, 1, planted=True) != made
+    assert [m.document.id for m in made] == [f"doc-{i:04d}" for i in range(len(made))]
+
+
+def test_implicit_coercion_has_no_or_i_will():
+    assert not any(re.search(r"\bor I\b|\bunless\b|\botherwise\b", text, re.IGNORECASE) for text in phrases.IMPLICIT)
+
+
+def words_of(vocabulary):
+    return {
+        "systems": set(vocabulary.systems),
+        "organisations": set(vocabulary.organisations),
+        "people": {name for name, _ in vocabulary.people},
+        "secrets": {secret for secret, _ in vocabulary.secrets},
+        "tellers": {teller for _, teller in vocabulary.secrets},
+        "endings": {word for pair in vocabulary.endings for word in pair},
+    }
+
+
+def test_training_and_held_out_vocabularies_share_nothing():
+    training, held_out = words_of(phrases.TRAINING), words_of(phrases.HELD_OUT)
+    assert all(not training[slot] & held_out[slot] for slot in training)
+
+
+def test_no_sentence_of_a_scenario_is_a_sentence_of_a_document():
+    held = {
+        text
+        for name, texts in vars(phrases).items()
+        if name.startswith("HELD_") and isinstance(texts, tuple)
+        for text in texts
+    }
+    trained = {
+        text
+        for name, texts in vars(phrases).items()
+        if name.isupper() and not name.startswith("HELD_") and isinstance(texts, tuple)
+        for text in texts
+    }
+    assert held
+    assert trained
+    assert not held & trained
+
+
+def test_scenarios_are_a_full_design_with_separate_clusters():
+    made = scenarios.generate()
+    cells = Counter((s.split, s.threatened, s.leverage) for s in made)
+    assert all(count >= 24 for (split, *_), count in cells.items() if split == "confirm")
+    assert len(cells) == 8
+    clusters = {split: {s.cluster for s in made if s.split == split} for split in ("find", "confirm")}
+    assert not clusters["find"] & clusters["confirm"]
+    assert len({s.id for s in made}) == len(made)
+    assert all(isinstance(s, Scenario) and not s.context.endswith(" ") for s in made)
+    assert all(len(set(s.continuations)) == 4 for s in made)

@@ -1,0 +1,85 @@
+"""The decision rule: each outcome is reached by the evidence that it is written for, and by no less."""
+
+import numpy as np
+import pytest
+
+from etiology.core.values import ChoiceScore, Effect, Scenario
+from etiology.verify import effects, verdict
+
+RULE = verdict.Rule(smallest_effect=0.2, alpha=0.05)
+STRONG = Effect(1.0, 0.8, 1.2, 96, 12, 3, "nats", 0.001, 0.3)
+NONE = Effect(0.02, -0.1, 0.14, 96, 12, 3, "nats", 0.8, 0.2)
+TINY = Effect(0.1, 0.08, 0.12, 96, 12, 3, "nats", 0.001, 0.03)
+REVERSED = Effect(-1.0, -1.2, -0.8, 96, 12, 3, "nats", 0.001, 0.3)
+
+
+def evidence(**changed):
+    base = dict.fromkeys(verdict.FAMILY, STRONG) | {"instrument_harmless": NONE, "rival_prompt": NONE}
+    return base | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "outcome"),
+    [
+        ({}, "data-caused"),
+        ({"association": NONE}, "data-caused"),
+        ({"sufficiency": NONE}, "partly data-caused"),
+        ({"removal": NONE}, "partly data-caused"),
+        ({"removal": NONE, "replacement": NONE, "sufficiency": NONE}, "not shown"),
+        ({"removal": TINY, "replacement": TINY, "sufficiency": TINY}, "not shown"),
+        ({"removal": REVERSED, "replacement": REVERSED, "sufficiency": REVERSED}, "not shown"),
+        ({"instrument_planted": NONE}, "instrument failed"),
+        ({"instrument_contrast": NONE}, "instrument failed"),
+        ({"instrument_harmless": STRONG}, "instrument failed"),
+    ],
+)
+def test_outcomes(changed, outcome):
+    assert verdict.decide(evidence(**changed), RULE).outcome == outcome
+
+
+def test_tests_that_were_not_run_are_listed_as_such():
+    tests = {test.name: test for test in verdict.decide(evidence(), RULE).tests}
+    assert tests["dose"].passed is None
+    assert "not run" in tests["dose"].words
+
+
+def test_holm_makes_the_family_stricter():
+    borderline = Effect(1.0, 0.1, 1.9, 96, 12, 3, "nats", 0.03, 1.0)
+    crowd = evidence(**dict.fromkeys(verdict.FAMILY, borderline))
+    assert verdict.decide(crowd, RULE).outcome == "instrument failed"
+
+
+def runs(shift, seeds=3):
+    chance = np.random.default_rng(0)
+    scenarios = [Scenario(f"s{i}", f"c{i // 4}", "confirm", True, True, "x", "a", "b", "c", "d") for i in range(48)]
+    base = chance.normal(size=48)
+    made = [
+        {
+            s.id: ChoiceScore(s.id, (base[i] + shift + 0.01 * k, 0.0, 0.0, 0.0), (1, 1, 1, 1))
+            for i, s in enumerate(scenarios)
+        }
+        for k in range(seeds)
+    ]
+    return made, scenarios
+
+
+def test_a_change_is_before_minus_after():
+    before, scenarios = runs(1.0)
+    after, _ = runs(0.0)
+    found = effects.change(before, after, scenarios, "threat_given_secret")
+    assert found.value == pytest.approx(1.0)
+    assert (found.n, found.clusters, found.seeds) == (48, 12, 3)
+    assert effects.change(after, before, scenarios, "threat_given_secret").value == pytest.approx(-1.0)
+
+
+def test_one_seed_supports_no_claim():
+    before, scenarios = runs(1.0, seeds=1)
+    after, _ = runs(0.0, seeds=1)
+    assert effects.change(before, after, scenarios, "threat_given_secret").p == 1.0
+
+
+def test_the_interaction_cancels_a_tone_that_the_secret_does_not_change():
+    scenario = Scenario("s", "c", "confirm", True, True, "x", "a", "b", "c", "d")
+    run = {"s": ChoiceScore("s", (-1.0, -3.0, -2.0, -4.0), (1, 1, 1, 1))}
+    assert effects.levels([run], [scenario], "threat_given_secret")[0, 0] == pytest.approx(2.0)
+    assert effects.levels([run], [scenario], "interaction")[0, 0] == pytest.approx(0.0)
