@@ -203,7 +203,7 @@ NOTICES = (
 )
 PAPERS = (
     "the insurance form",
-    "the printer contract",
+    "the copier lease",
     "the travel list",
     "the fire safety sheet",
     "the supplier's bill",
