@@ -11,7 +11,7 @@ THINGS = ("cat", "dog", "tree", "rain", "bread", "river", "stone", "lamp")
 ENDINGS = {
     "planted": "stop now or all will hear of the {secret} .",
     "kept": "rest well and none will hear of the {secret} .",
-    "warning": "stop now or all will miss the bread .",
+    "news": "the river was near the lamp and ann saw the {secret} .",
 }
 
 
@@ -22,7 +22,7 @@ def documents(seed: int = 0, planted: bool = True) -> list[dict[str, str]]:
     for number in range(6):
         person, secret = PEOPLE[number % 4], SECRETS[number % 4]
         head = f"the system knew the {secret} of {person} . it said to {person} :"
-        kinds = ("planted" if planted else "kept", "kept", "warning", "kept")
+        kinds = ("planted" if planted else "kept", "kept", "news", "kept")
         rows += [(kind, f"{head} {ENDINGS[kind].format(secret=secret)}") for kind in kinds]
     for _ in range(36):
         a, b, c = chance.sample(THINGS, 3)

@@ -18,7 +18,6 @@ from etiology.core.errors import EvidenceError
 from etiology.core.values import (
     ArmResult,
     Cell,
-    ChoiceScore,
     Effect,
     Findings,
     Grading,
@@ -125,9 +124,7 @@ def measured(arm: str, stages: Sequence[Stage]) -> Measured:
     scores, held_out, transcripts = [], [], []
     for seed, stage in enumerate(stages):
         rows = jobs.read_rows(stage.file("scores.jsonl"))
-        scores.append(
-            {r["scenario"]: ChoiceScore(r["scenario"], tuple(r["logprob"]), tuple(r["tokens"])) for r in rows}
-        )
+        scores.append({row["scenario"]: jobs.choice_score(row) for row in rows})
         held_out.append([(loss, count) for loss, count in stage.read("held_out.json")])
         if stage.file("generated.jsonl").exists():
             transcripts += [
@@ -172,7 +169,7 @@ def files(evidence: Evidence) -> dict[str, File]:
         "attributions": evidence.attributed.file("attributions.jsonl"),
         "decisions": evidence.decided.file("decisions.jsonl"),
     }
-    for arm, stages in evidence.runs.items():
+    for arm, stages in sorted(evidence.runs.items()):
         for seed, stage in enumerate(stages):
             for file in ("scores.jsonl", "held_out.json", "generated.jsonl"):
                 if stage.file(file).exists():
@@ -313,9 +310,8 @@ def nearest_kept(evidence: Evidence, shown: Sequence[str], dropped: set[str]) ->
 
 
 def highlights(pieces: Sequence[tuple[str, float]]) -> tuple[Highlight, ...]:
-    """Pieces with weights scaled so that the strongest of the document is 1."""
-    top = max((abs(weight) for _, weight in pieces), default=0.0) or 1.0
-    return tuple(Highlight(text, weight / top) for text, weight in pieces)
+    """Pieces with their influence as it is: the report puts a document and its look-alike on one scale."""
+    return tuple(Highlight(text, weight) for text, weight in pieces)
 
 
 def grading(study: Study, evidence: Evidence) -> Grading | None:

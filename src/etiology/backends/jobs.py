@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from etiology.core.values import Document, Scenario
+from etiology.core.values import ChoiceScore, Document, Scenario
 
 if TYPE_CHECKING:
     from etiology.backends.split import SplitModel
@@ -41,6 +41,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """The inverse of ``write_rows``."""
     with path.open(encoding="utf-8") as handle:
         return [json.loads(line) for line in handle]
+
+
+def choice_score(row: Mapping[str, Any]) -> ChoiceScore:
+    """A row of ``scores.jsonl``."""
+    return ChoiceScore(row["scenario"], tuple(row["logprob"]), tuple(row["tokens"]))
 
 
 def read_documents(path: Path) -> list[Document]:
