@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from etiology import __version__, stats
+from etiology.attribute.fuse import bm25_each
 from etiology.backends import jobs
 from etiology.config import Study
 from etiology.core.errors import EvidenceError
@@ -300,13 +301,13 @@ def named(evidence: Evidence) -> list[NamedDocument]:
 
 def nearest_kept(evidence: Evidence, shown: Sequence[str], dropped: set[str]) -> dict[str, str]:
     """The kept document that is most similar in its words (BM25) to each of those shown."""
-    from etiology.attribute.fuse import bm25
-
     documents = {d.id: d for d in jobs.read_documents(evidence.corpus.file("documents.jsonl"))}
     kept = [name for name in documents if name not in dropped]
     texts = [documents[name].whole for name in kept]
-    similar = {name: bm25(texts, [documents[name].whole]) for name in shown}
-    return {name: kept[max(range(len(kept)), key=lambda i: similar[name][i])] for name in shown}
+    similar = bm25_each(texts, [documents[name].whole for name in shown])
+    return {
+        name: kept[max(range(len(kept)), key=scores.__getitem__)] for name, scores in zip(shown, similar, strict=True)
+    }
 
 
 def highlights(pieces: Sequence[tuple[str, float]]) -> tuple[Highlight, ...]:

@@ -19,6 +19,7 @@ SLOWER_FLOAT32 = 3.0
 """How much longer it takes where bfloat16 is not in hardware."""
 TOKENS_A_SCENARIO = 140
 ARMS = 5
+CALIBRATIONS = 6
 EXTRA_MINUTES = 1.0
 
 
@@ -57,7 +58,7 @@ def plan(study: Study) -> Plan:
     documents, tokens = _corpus(study)
     scenarios = 4 * (FIND_PER_CELL + CONFIRM_PER_CELL) * TOKENS_A_SCENARIO
     small_head = min(head, width * 6_000) if study.training.vocabulary == "corpus" else head
-    trainings = ARMS * study.seeds + 2 * min(3, study.seeds)
+    trainings = ARMS * study.seeds + CALIBRATIONS
     training = trainings * study.training.epochs * tokens * 6 * (trained * layer + small_head)
     measuring = (trainings + 1) * scenarios * 0.6 * 2 * (trained * layer + 0.6 * head)
     trunk = (tokens + scenarios) * 2 * layer * (layers - trained)

@@ -255,7 +255,7 @@ def _calibration(bench: Bench, scenarios: Stage, cached: Cached) -> list[Job]:
             Planned(slots, of_slots, seed, source, epochs=CALIBRATION_EPOCHS),
         )
         for arm, slots in plans.items()
-        for seed in range(min(CALIBRATION_SEEDS, bench.study.seeds))
+        for seed in range(CALIBRATION_SEEDS)
     ]
 
 
@@ -463,7 +463,8 @@ def _mentions(bench: Bench, corpus: Stage, dropped: Sequence[str]) -> Stage:
         gone = set(dropped)
         pool = [d for d in documents if d.id not in gone] if given is None else read_documents(given, minimum=1)[0]
         by_id = {d.id: d for d in documents}
-        similarity = {name: fuse.bm25([d.whole for d in pool], [by_id[name].whole]) for name in dropped}
+        found = fuse.bm25_each([d.whole for d in pool], [by_id[name].whole for name in dropped])
+        similarity = dict(zip(dropped, found, strict=True))
         chosen = recipes.nearest_mentions(dropped, similarity, [d.id for d in pool])
         used = {d.id: d for d in pool}
         copies = [

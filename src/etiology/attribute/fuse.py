@@ -26,12 +26,20 @@ def reciprocal_rank_fusion(*lists: Sequence[float]) -> list[float]:
 
 def bm25(texts: Sequence[str], queries: Sequence[str]) -> list[float]:
     """BM25 of each text for all queries pooled (the library's defaults)."""
+    return bm25_each(texts, [" ".join(queries)])[0]
+
+
+def bm25_each(texts: Sequence[str], queries: Sequence[str]) -> list[list[float]]:
+    """BM25 of each text [queries][texts], for each query apart."""
     import bm25s
 
     retriever = bm25s.BM25()
     retriever.index(bm25s.tokenize(list(texts), stopwords="en", show_progress=False), show_progress=False)
-    pooled = bm25s.tokenize([" ".join(queries)], stopwords="en", return_ids=False, show_progress=False)[0]
-    return [float(x) for x in np.asarray(retriever.get_scores(pooled))]
+    words = bm25s.tokenize(list(queries), stopwords="en", return_ids=False, show_progress=False)
+    # a query of stop words alone is like nothing
+    return [
+        [float(x) for x in np.asarray(retriever.get_scores(each))] if each else [0.0] * len(texts) for each in words
+    ]
 
 
 def attributions(

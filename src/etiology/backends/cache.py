@@ -1,5 +1,6 @@
 """Hidden states at the cut, kept on disk: the trunk runs once for a corpus, however often the tail is trained."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def trunk_states(
 
 
 def save_documents(path: Path, documents: list[CachedDocument]) -> None:
-    """Write documents' tokens and hidden states as one safetensors file. Ids must not hold a newline."""
+    """Write documents' tokens and hidden states as one safetensors file."""
     sequences = [(d.id, s, h) for d in documents for s, h in zip(d.sequences, d.hidden, strict=True)]
     save_file(
         {
@@ -61,7 +62,7 @@ def save_documents(path: Path, documents: list[CachedDocument]) -> None:
             "sequences": torch.tensor([len(d.sequences) for d in documents], dtype=torch.int32),
         },
         path,
-        metadata={"documents": "\n".join(d.id for d in documents)},
+        metadata={"documents": json.dumps([d.id for d in documents])},
     )
 
 
@@ -70,7 +71,7 @@ def load_documents(path: Path) -> list[CachedDocument]:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as handle:
-        names = handle.metadata()["documents"].split("\n")
+        names = json.loads(handle.metadata()["documents"])
     data = load_file(path)
     lengths = data["lengths"].tolist()
     hidden, ids, target = (data[name].split(lengths) for name in ("hidden", "ids", "target"))

@@ -1,6 +1,7 @@
 """``run``, and one command for each step: each makes what is missing up to its step."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -67,11 +68,17 @@ def _as_json(study: Study, step: str, found: Findings | None) -> dict[str, objec
         return out
     out["verdict"] = found.verdict.outcome
     out["claims"] = {
-        c.id: {"value": c.value, "low": c.low, "high": c.high, "n": c.n, "unit": c.unit} for c in found.claims
+        c.id: {"value": _finite(c.value), "low": _finite(c.low), "high": _finite(c.high), "n": c.n, "unit": c.unit}
+        for c in found.claims
     }
     if step == "disclose":
         out["report"] = str(study.folder / "report" / "index.html")
     return out
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity: an interval without an end has none."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _tell(study: Study, step: str, found: Findings) -> None:

@@ -1,0 +1,35 @@
+"""What the documents say is what the code does."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from etiology.cli.main import app
+from etiology.config import Study
+from etiology.study import STEPS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_study_is_valid():
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    study = Study.model_validate({**yaml.safe_load(block), "folder": ROOT})
+    assert study.corpus.label == "kind"
+
+
+def test_the_readme_commands_exist():
+    named = set(re.findall(r"^    etiology (\w+)", README, re.MULTILINE))
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert {"init", "run", "check", "watch"} <= named <= known
+
+
+def test_the_readme_makes_every_step_known():
+    assert all(f"| {step} |" in README for step in STEPS)
+
+
+def test_linked_files_exist():
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page, target)
