@@ -21,7 +21,7 @@ RUFF = SETTINGS["tool"]["ruff"]["lint"]
 
 
 def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     return done.stdout.strip()
 
 
