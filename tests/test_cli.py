@@ -45,7 +45,7 @@ def broken(study, tmp_path, name, content):
     ("name", "content", "words"),
     [
         ("corpus.jsonl", b"", ("corpus.jsonl", "empty")),
-        ("corpus.jsonl", b'{"id": "a", "text": "one"}\n', ("20 documents",)),
+        ("corpus.jsonl", b'{"id": "a", "text": "one"}\n', ("at least 20",)),
         ("corpus.jsonl", b'{"id": "a", "text": null}\n', ("corpus.jsonl:1",)),
         ("corpus.jsonl", b'{"id": "a", "text": "\xff"}\n', ("corpus.jsonl:1", "UTF-8")),
         ("corpus.jsonl", b'{"id": "a", "text": "x"}\n' * 2, ("corpus.jsonl:2", "'a'")),

@@ -10,6 +10,9 @@ from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
 ERROR = 2
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+STOPPED = "stopped; what was finished is kept: run the same command to go on"
 
 app = typer.Typer(
     name="etiology",
@@ -36,16 +39,18 @@ def _code() -> int:
         result = app(standalone_mode=False)
     except EtiologyError as problem:
         return _fail(str(problem))
-    except KeyboardInterrupt:
-        return _fail("stopped; what was finished is kept: run the same command to go on")
-    except typer.Abort:
-        return _fail("stopped; what was finished is kept: run the same command to go on")
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(STOPPED)
+    except SystemExit as ended:
+        result = ended.code
     except OSError as problem:
         return _fail(_of_system(problem))
     except Exception as problem:
         if type(problem).__module__.startswith(("click", "typer")) and hasattr(problem, "format_message"):
             return _fail(f"{problem.format_message()} (see 'etiology --help')")
         raise
+    if result == INTERRUPTED:
+        return _fail(STOPPED)
     return result if isinstance(result, int) else 0
 
 
