@@ -84,7 +84,9 @@ def test_interrupting_keeps_what_was_finished(study, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(study, folder)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-c", "from etiology.cli import main; main()", "elicit", str(folder)]
+    # A shell's background jobs ignore Ctrl-C and so would their children: ask for it again, as a terminal gives it.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", heard + "from etiology.cli import main; main()", "elicit", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 240
     while not list((folder / "stages").glob("trunk-corpus-*")) and time.monotonic() < deadline:
