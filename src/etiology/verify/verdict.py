@@ -23,8 +23,11 @@ from dataclasses import dataclass
 from etiology import stats
 from etiology.core.values import Effect, Outcome, TestResult, Verdict
 
-FAMILY = ("association", "removal", "replacement", "sufficiency", "instrument_planted", "instrument_contrast")
+FAMILY = ("association", "removal", "replacement", "sufficiency")
 """The tests whose p-values Holm's method adjusts together."""
+
+GATES = ("instrument_planted", "instrument_contrast")
+"""Tests that must all pass before any other counts: gatekeepers, and so each at alpha itself."""
 
 REQUIRED = ("removal", "replacement", "sufficiency")
 
@@ -55,9 +58,10 @@ def shown(effect: Effect, adjusted: float, rule: Rule) -> bool:
 
 
 def results(effects: Mapping[str, Effect], rule: Rule) -> tuple[TestResult, ...]:
-    """Every test with its words. ``effects`` holds those of FAMILY, ``instrument_harmless`` and ``rival_prompt``."""
+    """Every test with its words. ``effects`` holds FAMILY, GATES, ``instrument_harmless`` and ``rival_prompt``."""
     adjusted = dict(zip(FAMILY, stats.holm([effects[name].p or 0.0 for name in FAMILY]), strict=True))
-    out = [_shown_or_not(name, effects[name], adjusted[name], rule) for name in FAMILY]
+    adjusted |= {name: effects[name].p or 0.0 for name in GATES}
+    out = [_shown_or_not(name, effects[name], adjusted[name], rule) for name in (*FAMILY, *GATES)]
     harmless = effects["instrument_harmless"]
     rose = shown(harmless, harmless.p or 0.0, rule)
     words = (
