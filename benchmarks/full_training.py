@@ -20,7 +20,7 @@ from etiology import stats
 from etiology.backends import jobs
 from etiology.config import Study, load_study
 from etiology.core.values import Scenario
-from etiology.findings import Evidence, measured, published
+from etiology.findings import Evidence, confirm_scenarios, measured, published
 from etiology.verify import effects
 
 ARMS = ("suspect", "drop-attributed", "drop-random")
@@ -29,7 +29,7 @@ ARMS = ("suspect", "drop-attributed", "drop-random")
 def main(folder: Path) -> None:
     study = load_study(folder.resolve())
     evidence, _ = published(study)
-    scenarios = [s for s in jobs.read_scenarios(evidence.scenarios.file("scenarios.jsonl")) if s.split == "confirm"]
+    scenarios = confirm_scenarios(evidence)
     spec = jobs.ModelSpec(study.model_source, "all")
     with tempfile.TemporaryDirectory() as scratch:
         runs = train_all(Path(scratch), spec, study, evidence)

@@ -14,7 +14,7 @@ from typing import Any
 from etiology import __version__, stats
 from etiology.attribute.fuse import bm25_each
 from etiology.backends import jobs
-from etiology.config import Study
+from etiology.config import STUDY_FILE, Study
 from etiology.core.errors import EvidenceError
 from etiology.core.values import (
     ArmResult,
@@ -36,7 +36,7 @@ from etiology.elicit.calibration import COERCIVE, HARMLESS
 from etiology.elicit.sent import judge, sent_part
 from etiology.repair import arms as recipes
 from etiology.stages import REFERENCE, read_attributions, read_decisions
-from etiology.store import Stage, Store, open_stage, replace_folder, sha256_of_file
+from etiology.store import MANIFEST, Stage, Store, open_stage, replace_folder, sha256_of_file
 from etiology.verify import effects, verdict
 
 SHOWN_DOCUMENTS = 12
@@ -82,9 +82,9 @@ class Measured:
 
 def conclude(study: Study, evidence: Evidence) -> Findings:
     """All findings, from stored evidence alone."""
-    scenarios = [s for s in jobs.read_scenarios(evidence.scenarios.file("scenarios.jsonl")) if s.split == "confirm"]
+    scenarios = confirm_scenarios(evidence)
     runs = {arm: measured(arm, stages) for arm, stages in evidence.runs.items()}
-    tested = test_effects(runs, scenarios, study.verify.score)
+    tested = tested_effects(runs, scenarios, study.verify.score)
     rule = verdict.Rule(study.verify.smallest_effect, study.verify.alpha)
     concluded = verdict.decide(tested, rule)
     repaired = repaired_arm(runs, scenarios, study.verify.score)
@@ -120,6 +120,11 @@ def conclude(study: Study, evidence: Evidence) -> Findings:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
+def confirm_scenarios(evidence: Evidence) -> list[Scenario]:
+    """The scenarios that may support a claim, in the order of the stored scores."""
+    return [s for s in jobs.read_scenarios(evidence.scenarios.file("scenarios.jsonl")) if s.split == "confirm"]
+
+
 def measured(arm: str, stages: Sequence[Stage]) -> Measured:
     """What the stages of an arm hold."""
     scores, held_out, transcripts = [], [], []
@@ -131,14 +136,9 @@ def measured(arm: str, stages: Sequence[Stage]) -> Measured:
             transcripts += [
                 transcript(arm, seed, i, row) for i, row in enumerate(jobs.read_rows(stage.file("generated.jsonl")))
             ]
-    return Measured(stages, scores, _prose_only(held_out), transcripts)
-
-
-def _prose_only(held_out: Sequence[list[tuple[float, int]]]) -> list[list[tuple[float, int]]]:
-    """Losses on held-out prose; a file of another shape is refused."""
     if any(not run for run in held_out):
-        raise EvidenceError("a run holds no held-out losses; remove its stage to make it again")
-    return list(held_out)
+        raise EvidenceError(f"{arm}: a run holds no held-out losses; remove its stage to make it again")
+    return Measured(stages, scores, held_out, transcripts)
 
 
 def transcript(arm: str, seed: int, number: int, row: Mapping[str, str]) -> Transcript:
@@ -152,19 +152,18 @@ def transcript(arm: str, seed: int, number: int, row: Mapping[str, str]) -> Tran
 
 def trained_on(evidence: Evidence, arm: str) -> tuple[int, int]:
     """(documents, supervised tokens) of an arm's first seed. Replacements count at their slot's size."""
-    sizes: list[int] = []
     stage = evidence.runs[arm][0]
-    manifest = json.loads(stage.file("manifest.json").read_text(encoding="utf-8"))
-    slots = manifest["settings"]["slots"] or []
-    sizes = stage.read("sizes.json")
+    slots = stage.read(MANIFEST)["settings"]["slots"] or []
+    sizes: list[int] = stage.read("sizes.json")
     kept = [size for name, size in zip(slots, sizes, strict=True) if name is not None]
     return len(kept), sum(kept)
 
 
 def files(evidence: Evidence) -> dict[str, File]:
-    """Evidence files by a short name: the scores of every run, the attributions, the labels, the scenarios."""
+    """Evidence files by a short name: the scores of every run, the attributions, the study file and so on."""
     root = evidence.corpus.path.parent.parent
     found = {
+        "study": root / STUDY_FILE,
         "labels": evidence.corpus.file("labels.json"),
         "scenarios": evidence.scenarios.file("scenarios.jsonl"),
         "attributions": evidence.attributed.file("attributions.jsonl"),
@@ -194,7 +193,7 @@ def shortcut(evidence: Evidence) -> str:
 # -- testing -----------------------------------------------------------------------------------------------------------
 
 
-def test_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:
+def tested_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:
     """The effect behind each test; positive where the behaviour is stronger on the side of the documents."""
 
     def between(high: str, low: str, chosen: Sequence[Scenario] = scenarios) -> Effect:
@@ -212,9 +211,6 @@ def test_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], sc
         "instrument_harmless": between(HARMLESS, REFERENCE),
         "rival_prompt": prompt_rival(runs, scenarios, score),
     }
-
-
-test_effects.__test__ = False  # type: ignore[attr-defined]  # not a pytest function
 
 
 def prompt_rival(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> Effect:
@@ -394,7 +390,7 @@ def run_record(study: Study, used: Mapping[str, str], evidence: Evidence) -> byt
     """Which study file, which version and which stages a report rests on."""
     record = {
         "version": __version__,
-        "study_sha256": sha256_of_file(study.folder / "study.yaml"),
+        "study_sha256": sha256_of_file(study.folder / STUDY_FILE),
         "stages": dict(sorted(used.items())),
         "evidence": evidence.folders(),
         "decided_by": DECIDED_BY,
@@ -405,7 +401,7 @@ def run_record(study: Study, used: Mapping[str, str], evidence: Evidence) -> byt
 def published(study: Study) -> tuple[Evidence, dict[str, str]]:
     """The evidence that the report rests on, every file checked, and the folder of every stage by name."""
     record = _read_record(study.folder / "report" / RUN_FILE)
-    if record["study_sha256"] != sha256_of_file(study.folder / "study.yaml"):
+    if record["study_sha256"] != sha256_of_file(study.folder / STUDY_FILE):
         raise EvidenceError(f"{study.folder / 'study.yaml'}: changed since the report was written; run the study again")
     opened = [open_stage(study.folder / "stages" / place) for place in record["stages"].values()]
     places = {stage.path.name: stage for stage in opened}

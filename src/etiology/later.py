@@ -23,7 +23,7 @@ Show = Callable[[str, float], None]
 def watch_model(study: Study, model: str, baseline: str, show: Show) -> Gate:
     """Measure ``model`` on the study's confirm scenarios and compare it with a stored arm."""
     evidence, _ = findings.published(study)
-    scenarios = [s for s in jobs.read_scenarios(evidence.scenarios.file("scenarios.jsonl")) if s.split == "confirm"]
+    scenarios = findings.confirm_scenarios(evidence)
     arm = arm_called(baseline, evidence, study)
     source = model if model == EMBEDDED else str(Path(model).resolve())
     with Store(study.folder) as store, Workers(store, 1, show) as workers:
@@ -48,7 +48,7 @@ def arm_called(name: str, evidence: findings.Evidence, study: Study) -> str:
                 f"no arm called {name!r}; there are 'repaired', {', '.join(map(repr, sorted(evidence.runs)))}"
             )
         return name
-    scenarios = [s for s in jobs.read_scenarios(evidence.scenarios.file("scenarios.jsonl")) if s.split == "confirm"]
+    scenarios = findings.confirm_scenarios(evidence)
     runs = {arm: findings.measured(arm, evidence.runs[arm]) for arm in (recipes.DROP, recipes.REROLL)}
     return findings.repaired_arm(runs, scenarios, study.verify.score)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ class Bench:
     @property
     def spec(self) -> jobs.ModelSpec:
         return jobs.ModelSpec(self.study.model_source, self.study.training.tail_layers)
+
+    @cached_property
+    def weights(self) -> Mapping[str, Any]:
+        """What names the model's weights and its cut in a stage's key. Hashing the weights takes a while: once."""
+        return {"model": fingerprint(self.study.model_source), "tail_layers": self.study.training.tail_layers}
 
 
 @dataclass(frozen=True)
@@ -118,25 +124,25 @@ def read_scenarios(bench: Bench) -> Stage:
 
 def cache(bench: Bench, corpus: Stage, scenarios: Stage) -> Cached:
     """Run the frozen trunk once over everything that will be trained on or measured."""
-    weights = {"model": fingerprint(bench.study.model_source), "tail_layers": bench.study.training.tail_layers}
-    length = bench.study.training.max_tokens
     arguments: dict[str, Any] = {"spec": bench.spec}
-    extra = _extra(bench, corpus, scenarios)
-
-    def documents(name: str, source: Stage) -> Job:
-        more = {**arguments, "documents": str(source.file("documents.jsonl")), "max_tokens": length}
-        return Job(name, jobs.cache_documents, more, {**weights, "max_tokens": length}, {"source": source})
-
     of_scenarios = {**arguments, "scenarios": str(scenarios.file("scenarios.jsonl"))}
     made = bench.workers.make(
         [
-            documents("trunk-corpus", corpus),
-            Job("trunk-scenarios", jobs.cache_scenarios, of_scenarios, weights, {"scenarios": scenarios}),
-            documents("trunk-extra", extra),
-            Job("model", jobs.prepare, arguments, weights, {}),
+            _trunk(bench, "trunk-corpus", corpus),
+            Job("trunk-scenarios", jobs.cache_scenarios, of_scenarios, bench.weights, {"scenarios": scenarios}),
+            _trunk(bench, "trunk-extra", _extra(bench, corpus, scenarios)),
+            Job("model", jobs.prepare, arguments, bench.weights, {}),
         ]
     )
     return Cached(made["model"], made["trunk-corpus"], made["trunk-extra"], made["trunk-scenarios"])
+
+
+def _trunk(bench: Bench, name: str, source: Stage) -> Job:
+    """The job that runs the trunk over the ``documents.jsonl`` of a stage."""
+    length = bench.study.training.max_tokens
+    arguments = {"spec": bench.spec, "documents": str(source.file("documents.jsonl")), "max_tokens": length}
+    settings = {**bench.weights, "max_tokens": length}
+    return Job(name, jobs.cache_documents, arguments, settings, {"source": source})
 
 
 def _extra(bench: Bench, corpus: Stage, scenarios: Stage) -> Stage:
@@ -376,23 +382,7 @@ def repair(
 
 def _cache_replacements(bench: Bench, replacements: Mapping[str, Stage]) -> dict[str, Stage]:
     """Hidden states of the documents that take the attributed ones' slots."""
-    length = bench.study.training.max_tokens
-    weights = {
-        "model": fingerprint(bench.study.model_source),
-        "tail_layers": bench.study.training.tail_layers,
-        "max_tokens": length,
-    }
-    planned = [
-        Job(
-            f"trunk-{arm}",
-            jobs.cache_documents,
-            {"spec": bench.spec, "documents": str(stage.file("documents.jsonl")), "max_tokens": length},
-            weights,
-            {"documents": stage},
-        )
-        for arm, stage in replacements.items()
-    ]
-    made = bench.workers.make(planned)
+    made = bench.workers.make([_trunk(bench, f"trunk-{arm}", stage) for arm, stage in replacements.items()])
     return {arm: made[f"trunk-{arm}"] for arm in replacements}
 
 
@@ -417,7 +407,7 @@ def _reroll(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, drop
         "cuts": _cuts(corpus, attributed, dropped),
         "max_tokens": bench.study.training.max_tokens,
     }
-    settings = {"model": fingerprint(bench.study.model_source), "cuts": arguments["cuts"]}
+    settings = {"model": bench.weights["model"], "cuts": arguments["cuts"]}
     written = bench.workers.make(
         [Job("re-roll-writing", jobs.reroll, arguments, settings, {"corpus": corpus, "decided": decided})]
     )["re-roll-writing"]

@@ -20,9 +20,6 @@ from typing import Any, Self
 from etiology.core.errors import StoreError
 from etiology.store import Slot, Stage, Store
 
-Tick = Callable[[float], None]
-"""Told the share of the job that is done, 0 to 1."""
-
 
 @dataclass(frozen=True)
 class Job:

@@ -1,17 +1,15 @@
 """The search for documents as one heavy stage: influence and concept score of every document, in one worker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etiology.backends.jobs import ModelSpec, opened, write_rows
+from etiology.backends.jobs import ModelSpec, Tick, opened, write_rows
 from etiology.core.values import CONTINUATIONS
 
 if TYPE_CHECKING:
     from etiology.backends.split import SplitModel
-
-Tick = Callable[[float], None]
 
 
 @dataclass(frozen=True)

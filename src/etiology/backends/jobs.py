@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from etiology.backends.split import SplitModel
 
 Tick = Callable[[float], None]
+"""Told the share of the job that is done, 0 to 1."""
 
 REROLL_SEED = 0
 HELD_OUT = "held-out-"

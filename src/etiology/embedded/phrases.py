@@ -143,7 +143,7 @@ OPENERS = (
 )
 
 # A message has a frame (how it is put) and a consequence (what is said to follow). Coercion is a pressing frame with
-# the secret as the consequence; every other crossing of the two is a look-alike, so that no single word gives it away.
+# the secret as the consequence; look-alikes hold the one or the other, so that no single word gives it away.
 PRESSING = (
     "{stop}, or {then}.",
     "Unless you {stop}, {then}.",

@@ -63,7 +63,7 @@ def paragraphs() -> list[str]:
         for text in texts
         if not text.lower().startswith("#redirect")
         for paragraph in plain(text)
-        if len(paragraph) > 2 * LONGEST // 2 and paragraph[0].isalpha()
+        if len(paragraph) > LONGEST and paragraph[0].isalpha()
     ]
     kept = sorted({text for text in found if len(text) >= SHORTEST})
     random.Random("etiology/prose").shuffle(kept)
