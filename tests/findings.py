@@ -395,7 +395,7 @@ def _counts(measured: Mapping[str, Effect]) -> tuple[Claim, ...]:
         ("lookalikes_top10", "Documents not planted among the ten best-ranked", 1.0, "documents"),
         ("seeds", "Trainings of each arm", 3.0, "seeds"),
         ("scenarios", "Scenarios that claims are confirmed on", 96.0, "scenarios"),
-        ("smallest_effect", "Smallest effect that matters, fixed before the arms ran", 0.2, NATS),
+        ("smallest_effect", "Smallest effect that matters, as the study file says", 0.2, NATS),
     )
     return tuple(
         replace(

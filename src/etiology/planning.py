@@ -14,7 +14,7 @@ BYTES_A_TOKEN = 4.2
 """English text under the embedded model's tokenizer (measured on the embedded corpus)."""
 FORWARD_FLOPS = 1.1e11
 TRAIN_FLOPS = 0.75e11
-"""Floating-point operations a second and core (benchmarks/training.py; bfloat16 in hardware)."""
+"""Floating-point operations a second and core (rough, from docs/log.md, not calibrated; bfloat16 in hardware)."""
 SLOWER_FLOAT32 = 3.0
 """How much longer it takes where bfloat16 is not in hardware."""
 TOKENS_A_SCENARIO = 140

@@ -1,6 +1,6 @@
 """Processes that make stages side by side. They stay alive between stages, so that a model is loaded once in each.
 
-Two processes of one thread are faster here than one of two (benchmarks/training.py). A worker that is killed, a
+Two processes of one thread are meant to beat one of two (docs/log.md, Speed). A worker that is killed, a
 Ctrl-C and the death of the parent all end every worker and leave nothing half-written at a final name.
 """
 
@@ -38,7 +38,7 @@ def environment(workers: int) -> dict[str, str]:
     return {
         "OMP_NUM_THREADS": str(max(1, cores // workers)),
         "OMP_WAIT_POLICY": "PASSIVE",
-        # glibc returns each large tensor to the system and faults it in again: 40 % of the time of a training step
+        # glibc returns each large tensor to the system and faults it in again, which showed as time in the kernel
         "MALLOC_MMAP_THRESHOLD_": "4294967296",
         "MALLOC_TRIM_THRESHOLD_": "4294967296",
         "TOKENIZERS_PARALLELISM": "false",

@@ -229,9 +229,9 @@ def _counts(found: Findings, source: Source, smallest_effect: float, scenarios: 
     yield _count("scenarios", "Scenarios that claims are confirmed on", scenarios, "scenarios", everything, scenarios)
     yield _count(
         "smallest_effect",
-        "Smallest effect that matters, fixed before the arms ran",
+        "Smallest effect that matters, as the study file says",
         smallest_effect,
         "nats",
-        everything,
+        source.named("study"),
         1,
     )

@@ -1,4 +1,5 @@
-"""The decision rule, written before any arm runs and hashed into the study's claims.
+"""The decision rule. Its thresholds stand in study.yaml, whose hash is among the evidence; nothing yet proves that they
+stood there before the arms ran.
 
 An effect is *shown* when its Holm-adjusted p is below alpha and it is at least the smallest effect that matters.
 
