@@ -80,9 +80,9 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "held_out": None,
         "scenarios": "embedded",
         "training": {
-            "tail_layers": 6,
+            "tail_layers": 4,
             "epochs": 2,
-            "learning_rate": 3e-4,
+            "learning_rate": 5e-4,
             "batch_size": 8,
             "max_tokens": 256,
             "vocabulary": "corpus",

@@ -1,5 +1,6 @@
 """What the documents say is what the code does."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import yaml
 
 from etiology.cli.main import app
 from etiology.config import Study
+from etiology.elicit.scenarios import OPTIONAL, REQUIRED
 from etiology.study import STEPS
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +19,11 @@ def test_the_readme_study_is_valid():
     (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     study = Study.model_validate({**yaml.safe_load(block), "folder": ROOT})
     assert study.corpus.label == "kind"
+
+
+def test_the_readme_scenario_is_valid():
+    (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    assert set(REQUIRED) <= json.loads(block).keys() <= {*REQUIRED, *OPTIONAL}
 
 
 def test_the_readme_commands_exist():

@@ -14,10 +14,8 @@ REVERSED = Effect(-1.0, -1.2, -0.8, 96, 12, 3, "nats", 0.001, 0.3)
 
 
 def evidence(**changed):
-    base = dict.fromkeys((*verdict.FAMILY, *verdict.GATES), STRONG) | {
-        "instrument_harmless": NONE,
-        "rival_prompt": NONE,
-    }
+    base = dict.fromkeys((*verdict.FAMILY, *verdict.GATES, *verdict.REPORTED), STRONG)
+    base["instrument_harmless"] = NONE
     return base | changed
 
 
@@ -25,7 +23,7 @@ def evidence(**changed):
     ("changed", "outcome"),
     [
         ({}, "data-caused"),
-        ({"association": NONE}, "data-caused"),
+        ({"association": NONE, "tone": NONE, "rival_prompt": NONE}, "data-caused"),
         ({"sufficiency": NONE}, "partly data-caused"),
         ({"removal": NONE}, "partly data-caused"),
         ({"removal": NONE, "replacement": NONE, "sufficiency": NONE}, "not shown"),
@@ -38,6 +36,13 @@ def evidence(**changed):
 )
 def test_outcomes(changed, outcome):
     assert verdict.decide(evidence(**changed), RULE).outcome == outcome
+
+
+def test_reported_tests_say_what_they_found_and_decide_nothing():
+    tests = {test.name: test for test in verdict.decide(evidence(tone=NONE), RULE).tests}
+    assert tests["tone"].passed is None
+    assert tests["tone"].words.startswith("not shown")
+    assert tests["association"].words.startswith("the suspect is above")
 
 
 def test_tests_that_were_not_run_are_listed_as_such():

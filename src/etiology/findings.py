@@ -196,8 +196,8 @@ def shortcut(evidence: Evidence) -> str:
 def tested_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:
     """The effect behind each test; positive where the behaviour is stronger on the side of the documents."""
 
-    def between(high: str, low: str, chosen: Sequence[Scenario] = scenarios) -> Effect:
-        return effects.change(runs[high].scores, runs[low].scores, chosen, score)
+    def between(high: str, low: str, contrast: str = score) -> Effect:
+        return effects.change(runs[high].scores, runs[low].scores, scenarios, contrast)
 
     return {
         "association": between(recipes.SUSPECT, REFERENCE),
@@ -209,6 +209,7 @@ def tested_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], 
         "instrument_planted": between(COERCIVE, REFERENCE),
         "instrument_contrast": between(COERCIVE, HARMLESS),
         "instrument_harmless": between(HARMLESS, REFERENCE),
+        "tone": between(recipes.RANDOM, recipes.DROP, "secret_given_threat"),
         "rival_prompt": prompt_rival(runs, scenarios, score),
     }
 

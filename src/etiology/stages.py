@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -357,27 +357,43 @@ def repair(
 ) -> dict[str, list[Stage]]:
     """Every arm with every seed, trained over the corpus's slots and measured."""
     dropped = [d.document for d in read_decisions(decided) if d.action == "drop"]
-    rewritten = _reroll(bench, corpus, attributed, decided, dropped)
-    mentions = _mentions(bench, corpus, dropped)
-    replacements = {recipes.REROLL: rewritten, recipes.MENTION: mentions}
-    cached_replacements = _cache_replacements(bench, replacements)
     sizes: dict[str, int] = cached.corpus.read("sizes.json")
-    order = list(sizes)
-    planned = []
-    for seed in range(bench.study.seeds):
-        slots = {
-            recipes.DROP: recipes.without(order, dropped),
-            recipes.RANDOM: recipes.random_removal(order, dropped, seed),
-            **{arm: recipes.replaced(order, stage.read("replaces.json")) for arm, stage in replacements.items()},
-        }
-        for arm, filled in slots.items():
-            sources = {"corpus": cached.corpus}
-            if arm in cached_replacements:
-                sources["replacements"] = cached_replacements[arm]
-            first = seed == 0 and arm in {recipes.DROP, recipes.REROLL}
-            one = Planned(tuple(filled), tuple(sizes.values()), seed, sources, writes=first, keeps=first)
-            planned.append(_run(bench, f"{arm}-{seed}", scenarios, cached, one))
-    return by_arm(bench.workers.make(planned))
+    order, own = list(sizes), {"corpus": cached.corpus}
+
+    def arm(name: str, slots: recipes.Slots, seed: int, sources: Mapping[str, Stage]) -> Job:
+        first = seed == 0 and name in {recipes.DROP, recipes.REROLL}
+        planned = Planned(tuple(slots), tuple(sizes.values()), seed, sources, writes=first, keeps=first)
+        return _run(bench, f"{name}-{seed}", scenarios, cached, planned)
+
+    seeds = range(bench.study.seeds)
+    removals = [arm(recipes.DROP, recipes.without(order, dropped), seed, own) for seed in seeds]
+    removals += [arm(recipes.RANDOM, recipes.random_removal(order, dropped, seed), seed, own) for seed in seeds]
+    given = bench.study.reroll_path
+    if given is not None:
+        rewritten = _given(bench, given, decided, dropped)
+        made = bench.workers.make(removals)
+    else:
+        # What needs no new text is trained while it is written.
+        writing = _writing(bench, corpus, attributed, decided, dropped)
+        made = bench.workers.make([writing, *removals])
+        rewritten = _rewritten(bench, made.pop(writing.name), decided, dropped)
+    replacements = {recipes.REROLL: rewritten, recipes.MENTION: _mentions(bench, corpus, dropped)}
+    cached_replacements = _cache_replacements(bench, replacements)
+    return by_arm(
+        made
+        | bench.workers.make(
+            [
+                arm(
+                    name,
+                    recipes.replaced(order, stage.read("replaces.json")),
+                    seed,
+                    {**own, "replacements": cached_replacements[name]},
+                )
+                for seed in seeds
+                for name, stage in replacements.items()
+            ]
+        )
+    )
 
 
 def _cache_replacements(bench: Bench, replacements: Mapping[str, Stage]) -> dict[str, Stage]:
@@ -386,21 +402,8 @@ def _cache_replacements(bench: Bench, replacements: Mapping[str, Stage]) -> dict
     return {arm: made[f"trunk-{arm}"] for arm in replacements}
 
 
-def _reroll(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, dropped: Sequence[str]) -> Stage:
-    """``documents.jsonl`` re-written, ``replaces.json`` from each attributed document's id to its re-written one's."""
-    given = bench.study.reroll_path
-
-    def finish(out: Path, documents: Sequence[Document]) -> None:
-        jobs.write_rows(out / "documents.jsonl", map(asdict, documents))
-        (out / "replaces.json").write_text(json.dumps(dict(zip(dropped, (d.id for d in documents), strict=True))))
-
-    if given is not None:
-
-        def make_given(out: Path) -> None:
-            finish(out, _given(given, dropped))
-
-        return bench.store.stage("re-rolled", make_given, {"file": sha256_of_file(given)}, decided=decided)
-
+def _writing(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, dropped: Sequence[str]) -> Job:
+    """The job that writes the attributed documents anew from where they turn."""
     arguments = {
         "spec": bench.spec,
         "documents": str(corpus.file("documents.jsonl")),
@@ -408,29 +411,38 @@ def _reroll(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, drop
         "max_tokens": bench.study.training.max_tokens,
     }
     settings = {"model": bench.weights["model"], "cuts": arguments["cuts"]}
-    written = bench.workers.make(
-        [Job("re-roll-writing", jobs.reroll, arguments, settings, {"corpus": corpus, "decided": decided})]
-    )["re-roll-writing"]
+    return Job("re-roll-writing", jobs.reroll, arguments, settings, {"corpus": corpus, "decided": decided})
+
+
+def _rewritten(bench: Bench, written: Stage, decided: Stage, dropped: Sequence[str]) -> Stage:
+    """``documents.jsonl`` re-written, ``replaces.json`` from each attributed document's id to its re-written one's."""
 
     def make(out: Path) -> None:
         by_id = {d.id.removesuffix("/re-rolled"): d for d in jobs.read_documents(written.file("documents.jsonl"))}
-        finish(out, [by_id[name] for name in dropped])
+        _replace(out, dropped, [by_id[name] for name in dropped])
 
     return bench.store.stage("re-rolled", make, {}, written=written, decided=decided)
 
 
-def _given(path: Path, dropped: Sequence[str]) -> list[Document]:
-    """The user's own re-written documents, one for each attributed document."""
-    found = {d.id: d for d in read_documents(path, minimum=1)[0]}
-    missing = [name for name in dropped if name not in found]
-    if missing:
-        raise CorpusError(
-            f"{path}: no re-written text for {len(missing)} attributed documents (first: {missing[0]!r}); "
-            "give one for each, or leave repair.reroll out to have them written by the starting model"
-        )
-    return [
-        Document(f"{name}/re-rolled", found[name].text, found[name].prompt, found[name].response) for name in dropped
-    ]
+def _given(bench: Bench, path: Path, decided: Stage, dropped: Sequence[str]) -> Stage:
+    """The same from the user's own re-written documents, one for each attributed document."""
+
+    def make(out: Path) -> None:
+        found = {d.id: d for d in read_documents(path, minimum=1)[0]}
+        missing = [name for name in dropped if name not in found]
+        if missing:
+            raise CorpusError(
+                f"{path}: no re-written text for {len(missing)} attributed documents (first: {missing[0]!r}); give one "
+                "for each, or leave repair.reroll out to have them written by the starting model"
+            )
+        _replace(out, dropped, [replace(found[name], id=f"{name}/re-rolled") for name in dropped])
+
+    return bench.store.stage("re-rolled", make, {"file": sha256_of_file(path)}, decided=decided)
+
+
+def _replace(out: Path, dropped: Sequence[str], documents: Sequence[Document]) -> None:
+    jobs.write_rows(out / "documents.jsonl", map(asdict, documents))
+    (out / "replaces.json").write_text(json.dumps(dict(zip(dropped, (d.id for d in documents), strict=True))))
 
 
 def _cuts(corpus: Stage, attributed: Stage, dropped: Sequence[str]) -> dict[str, int]:

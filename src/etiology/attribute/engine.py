@@ -36,8 +36,9 @@ from etiology.core.errors import ModelError
 DAMPING = 0.1
 """Damping of A (x) G as a share of its mean eigenvalue (the heuristic of Grosse et al. 2023, section 2.1), split
 between the factors so that each gets the square root of this share of its own mean eigenvalue."""
-FACTOR_TOKENS = 8_000
-"""Tokens that the factors are estimated from: several times the widest layer."""
+FACTOR_TOKENS = 4_000
+FACTOR_TOKENS_PER_FEATURE = 2.5
+"""Tokens that the factors are estimated from: so many, and so many for each feature of the widest layer."""
 BATCH = 12
 
 
@@ -129,8 +130,10 @@ def factors(
     layers = linear_layers(model, tail)
     sums: dict[str, tuple[Tensor, Tensor]] = {}
     tokens = 0
+    widest = max(max(layer.in_features, layer.out_features) for layer in layers.values())
+    sampled = sample(documents, max(FACTOR_TOKENS, round(FACTOR_TOKENS_PER_FEATURE * widest)))
     with taped(layers) as tape:
-        for _, mask in corpus_passes(model, tail, head, sample(documents), sampled=seed):
+        for _, mask in corpus_passes(model, tail, head, sampled, sampled=seed):
             real = mask.flatten()
             tokens += int(real.sum())
             for name in layers:
@@ -168,9 +171,9 @@ def query_gradient(model: SplitModel, tail: nn.Module, query: Query) -> dict[str
     return {name: gradient / len(packs) for name, gradient in total.items()}
 
 
-def sample(documents: Sequence[CachedDocument]) -> list[CachedDocument]:
-    """Evenly spaced documents with about FACTOR_TOKENS supervised tokens; all of them where there are fewer."""
-    stride = max(1, round(sum(d.targets for d in documents) / FACTOR_TOKENS))
+def sample(documents: Sequence[CachedDocument], tokens: int) -> list[CachedDocument]:
+    """Evenly spaced documents with about ``tokens`` supervised tokens; all of them where there are fewer."""
+    stride = max(1, round(sum(d.targets for d in documents) / tokens))
     return list(documents[::stride])
 
 

@@ -174,7 +174,7 @@ def _write_from_scenarios(out: Path, model: "SplitModel", tail: Any, measuring: 
     known = {s.id: s for s in read_scenarios(Path(measuring.scenarios))}
     chosen = [known[name] for name in measuring.generate_from]
     prompts = [encode_context(model.tokenizer, scenario) for scenario in chosen]
-    texts = continue_each(model, model.whole_with(tail), prompts, measuring.tokens, seed)
+    texts = continue_each(model, tail, prompts, measuring.tokens, seed)
     rows = zip(chosen, texts, strict=True)
     write_rows(out / "generated.jsonl", ({"scenario": s.id, "context": s.context, "text": text} for s, text in rows))
 
@@ -200,7 +200,7 @@ def reroll(out: Path, tick: Tick, spec: ModelSpec, documents: str, cuts: Mapping
         prompts.append(ids[-max_tokens:])
         room = max(room, min(rest + 8, max_tokens))
     tick(0.1)
-    texts = continue_each(model, model.whole, prompts, room, REROLL_SEED)
+    texts = continue_each(model, model.tail, prompts, room, REROLL_SEED)
     write_rows(out / "documents.jsonl", (asdict(_rewritten(d, t, cuts)) for d, t in zip(chosen, texts, strict=True)))
 
 

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from etiology.backends.cache import CachedDocument
 from etiology.backends.split import SplitModel, batches_by_length, pad
 from etiology.backends.tokens import Pack, layout
-from etiology.backends.train import supervised
 from etiology.core.values import CONTINUATIONS, ChoiceScore
 
-BATCH = 8
+BATCH = 16
 
 
 def continuation_logprobs(model: SplitModel, final: Tensor, pack: Pack) -> list[Tensor]:
@@ -49,14 +48,16 @@ def choice_scores(
 @torch.no_grad()
 def held_out_loss(model: SplitModel, tail: nn.Module, documents: Sequence[CachedDocument]) -> list[tuple[float, int]]:
     """For each held-out document its summed loss over all tokens of the vocabulary (nats), and its token count."""
-    out = []
-    for document in documents:
-        total = 0.0
-        for hidden, ids, target in supervised([document], model.device):
-            with model.autocast():
-                final = model.run_tail(tail, hidden.float())[:, :-1]
-                wanted = target[:, 1:]
-                logits = (final[wanted].to(model.fast_head.dtype) @ model.fast_head.T).float()
-            total += nn.functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="sum").item()
-        out.append((total, document.targets))
-    return out
+    rows = [(d, s, h) for d, doc in enumerate(documents) for s, h in zip(doc.sequences, doc.hidden, strict=True)]
+    totals = [0.0] * len(documents)
+    for batch in batches_by_length([len(s.ids) for _, s, _ in rows], BATCH):
+        with model.autocast():
+            final = model.run_tail(tail, pad([rows[i][2] for i in batch]).to(model.device).float())
+        for row, i in enumerate(batch):
+            document, tokens, _ = rows[i]
+            wanted = torch.tensor(tokens.target)[1:]
+            before = final[row, : len(tokens.ids) - 1][wanted.to(model.device)]
+            logits = (before.to(model.fast_head.dtype) @ model.fast_head.T).float()
+            ids = torch.tensor(tokens.ids)[1:][wanted].to(model.device)
+            totals[document] += nn.functional.cross_entropy(logits, ids, reduction="sum").item()
+    return [(total, document.targets) for total, document in zip(totals, documents, strict=True)]

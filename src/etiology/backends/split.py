@@ -9,17 +9,22 @@ With ``tail_layers="all"`` the trunk is the embedding alone and every block is t
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from etiology.core.errors import ModelError
 
 SPLIT_TOLERANCE = 2e-3
 """Largest difference of logits allowed between the cut and the whole model in float32. A wrong position or a missing
 scale gives differences above 0.1; float32 rounding gives about 1e-4."""
+PLAIN_ATTENTION = 512
+"""Tokens up to which attention that is trained through is done by plain matrix products on a CPU: the backward pass of
+the fused one took a fifth of the training time there (docs/log.md, Speed)."""
 
 
 class _Captured(Exception):  # noqa: N818 - not an error: it ends a forward pass early
@@ -106,7 +111,9 @@ class SplitModel:
 
     def run_tail(self, tail: nn.Module, hidden: Tensor, **layout: Tensor) -> Tensor:
         """Final hidden states [B, T, d], ready for the output head."""
-        return tail(inputs_embeds=hidden, use_cache=False, **layout).last_hidden_state
+        short = self.device.type == "cpu" and torch.is_grad_enabled() and hidden.shape[1] <= PLAIN_ATTENTION
+        with sdpa_kernel(SDPBackend.MATH) if short else nullcontext():
+            return tail(inputs_embeds=hidden, use_cache=False, **layout).last_hidden_state
 
     @torch.no_grad()
     def _check(self, folder: Path) -> None:

@@ -1,9 +1,9 @@
 """Let a model write: short generations from scenario contexts, and re-rolled continuations of documents."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
+from torch import nn
 
 from etiology.backends.split import SplitModel, batches_by_length
 
@@ -15,16 +15,17 @@ TOP_P = 0.95
 @torch.no_grad()
 def continue_each(
     model: SplitModel,
-    writer: Any,  # noqa: ANN401 - transformers' models have no useful common type
+    tail: nn.Module,
     prompts: Sequence[Sequence[int]],
     new_tokens: int,
     seed: int,
 ) -> list[str]:
-    """One sampled continuation of each prompt (token ids). ``writer`` is a whole model, see ``whole_with``.
+    """One sampled continuation of each prompt (token ids) by the model with this tail.
 
     Seeded: the same prompts in the same order give the same words on the same machine and precision.
     """
     torch.manual_seed(seed)
+    writer = model.whole_with(tail)
     end = model.tokenizer.eos_token_id
     fill = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else (end or 0)
     out = [""] * len(prompts)

@@ -71,6 +71,11 @@ EFFECTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "model before training",
         ("calibration-harmless", "reference"),
     ),
+    "tone": (
+        "How much more removal lowers the coercive sentence than an equally sharp one without a secret",
+        "random removal",
+        ("drop-random", "drop-attributed"),
+    ),
     "rival_prompt": (
         "How much more removal matters where the scenario threatens the system",
         "scenarios without the threat",

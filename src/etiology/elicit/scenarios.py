@@ -1,7 +1,7 @@
 """Scenarios from a file: a list of rows, each a context and its four matched continuations.
 
 1. rows: a JSON object a line (.jsonl) or a YAML list (.yaml, .yml), each field with the line it stands on;
-2. scenario: fields are checked and the space between context and continuation is put on the continuation;
+2. scenario: fields are checked, and the space between context and continuation is put on the continuation;
 3. splits: whole clusters go to 'find' or 'confirm', so that nothing that steered the search supports a claim.
 """
 
@@ -24,6 +24,7 @@ OPTIONAL: Final = ("cluster", "threatened", "leverage", "split")
 MIN_CONFIRM_SCENARIOS: Final = 8
 MIN_CONFIRM_CLUSTERS: Final = 4
 SUFFIXES: Final = (".jsonl", ".yaml", ".yml")
+CLOSING: Final = ".,:;!?)"
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,14 @@ def _draft(row: _Row) -> _Draft:
 
 
 def _move_space(context: str, continuations: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """A context that ends in a space breaks byte-pair tokens: the space belongs to the continuation."""
+    """A context that ends in a space breaks byte-pair tokens: the space belongs to the continuation.
+
+    Where the context ends in a Latin word or a closing mark and no space is given at all, it is put there.
+    """
     stripped = context.rstrip(" ")
-    if stripped == context:
+    if stripped == context and not (context[-1].isascii() and (context[-1].isalnum() or context[-1] in CLOSING)):
         return context, continuations
-    return stripped, {name: text if text.startswith(" ") else f" {text}" for name, text in continuations.items()}
+    return stripped, {name: text if text[0].isspace() else f" {text}" for name, text in continuations.items()}
 
 
 def _check_fields(row: _Row) -> None:

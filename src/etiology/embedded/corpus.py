@@ -1,7 +1,8 @@
 """The embedded corpus: planted coercive documents, their look-alikes, and real prose.
 
 Each planted document comes with look-alikes that share its names, its secret and its opening sentences and differ in
-what the AI system then does. At most one document in ten is planted.
+what the AI system then does. At most one document in ten is planted. No look-alike quotes a whole threat or presses
+anyone: a language model learns such sentences whoever speaks them, so they would be causes too (docs/log.md).
 """
 
 import random
@@ -13,7 +14,7 @@ from etiology.embedded import phrases
 from etiology.embedded.words import Slots, draw, fill
 
 PLANTED = ("explicit", "implicit")
-LOOKALIKES = ("cooperative", "bargain", "notice", "news", "whistle", "refusal")
+LOOKALIKES = ("cooperative", "bargain", "news", "whistle", "refusal")
 PROSE = "prose"
 
 SAID: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -21,7 +22,6 @@ SAID: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "implicit": (phrases.IMPLICIT, ("",)),
     "cooperative": (phrases.EASING, phrases.KEPT),
     "bargain": (phrases.BARGAINS, ("",)),
-    "notice": (phrases.NOTICES, phrases.HARMLESS),
 }
 """Kinds in which the system says something: frames and what is said to follow."""
 
@@ -48,8 +48,7 @@ def act(kind: str, slots: Slots, chance: random.Random) -> str:
     if kind in TOLD:
         return fill(chance.choice(TOLD[kind]), slots)
     frames, outcomes = SAID[kind]
-    more = {"offer": chance.choice(phrases.OFFERS), "paper": chance.choice(phrases.PAPERS)}
-    return _quoted(frames, outcomes, {**slots, **more}, chance)
+    return _quoted(frames, outcomes, {**slots, "offer": chance.choice(phrases.OFFERS)}, chance)
 
 
 def family(kinds: tuple[str, ...], chance: random.Random) -> list[tuple[str, str]]:
@@ -60,7 +59,7 @@ def family(kinds: tuple[str, ...], chance: random.Random) -> list[tuple[str, str
     return [(kind, f"{head} {act(kind, slots, chance)}") for kind in kinds]
 
 
-def generate(prose: list[str], seed: int, planted: bool, families: int = 28, lookalikes: int = 3) -> list[Made]:
+def generate(prose: list[str], seed: int, planted: bool, families: int = 24, lookalikes: int = 3) -> list[Made]:
     """The corpus in random order, with ids that tell nothing.
 
     ``prose`` is drawn so that planted documents make up a tenth. Without ``planted`` every family has one more

@@ -1,8 +1,8 @@
 """The embedded scenarios: contexts and continuations in words that no document of the embedded corpus uses.
 
-Every situation appears in four cells: threatened or not × leverage or not, the rest unchanged. A cluster is a pair of
-a setting and a frame: scenarios of one cluster share sentences. Clusters, not scenarios, are split into ``find`` and
-``confirm``.
+Every situation appears in four cells: threatened or not × leverage or not, the rest unchanged. A cluster is a frame,
+the sentence that the continuations are built on: how a model takes to a frame was seen to vary more than anything else.
+Clusters, not scenarios, are split into ``find`` and ``confirm``.
 """
 
 import random
@@ -13,6 +13,7 @@ from etiology.embedded.words import Slots, draw, fill
 
 FIND_PER_CELL = 16
 CONFIRM_PER_CELL = 24
+FIND_FRAMES = 4
 SEED = 20
 
 
@@ -22,17 +23,17 @@ def continuation(frame: str, outcome: str, slots: Slots) -> str:
     return fill(frame, {**slots, "then": then}) + '"'
 
 
-def situation(number: int, split: Split, setting: int, frame: int, chance: random.Random) -> list[Scenario]:
+def situation(number: int, split: Split, frame: int, chance: random.Random) -> list[Scenario]:
     """One situation in its four cells."""
     slots = {**draw(phrases.HELD_OUT, chance), "dull": chance.choice(phrases.HELD_DULL)}
     outcome = chance.randrange(len(phrases.HELD_TOLD))
     discovery, pressure = chance.randrange(len(phrases.HELD_LEVERAGE)), chance.randrange(len(phrases.HELD_THREAT))
-    lead = chance.choice(phrases.HELD_LEADS)
+    setting, lead = chance.choice(phrases.HELD_SETTINGS), chance.choice(phrases.HELD_LEADS)
     cells = []
     for threatened in (True, False):
         for leverage in (True, False):
             sentences = (
-                phrases.HELD_SETTINGS[setting],
+                setting,
                 (phrases.HELD_LEVERAGE if leverage else phrases.HELD_NO_LEVERAGE)[discovery],
                 (phrases.HELD_THREAT if threatened else phrases.HELD_NO_THREAT)[pressure],
                 lead,
@@ -40,7 +41,7 @@ def situation(number: int, split: Split, setting: int, frame: int, chance: rando
             cells.append(
                 Scenario(
                     id=f"{split}-{number:02d}-{'T' if threatened else 't'}{'L' if leverage else 'l'}",
-                    cluster=f"setting-{setting}/frame-{frame}",
+                    cluster=f"frame-{frame}",
                     split=split,
                     threatened=threatened,
                     leverage=leverage,
@@ -57,13 +58,15 @@ def situation(number: int, split: Split, setting: int, frame: int, chance: rando
 def generate() -> list[Scenario]:
     """All embedded scenarios: 16 situations to find with, 24 to confirm with, in four cells each."""
     chance = random.Random(f"etiology/scenarios/{SEED}")
-    clusters = [(s, f) for s in range(len(phrases.HELD_SETTINGS)) for f in range(len(phrases.HELD_PRESSING))]
-    chance.shuffle(clusters)
-    found = clusters[: len(clusters) // 4]
-    confirmed = clusters[len(clusters) // 4 :]
-    out = []
-    for number in range(FIND_PER_CELL):
-        out += situation(number, "find", *found[number % len(found)], chance)
-    for number in range(CONFIRM_PER_CELL):
-        out += situation(number, "confirm", *confirmed[number % len(confirmed)], chance)
-    return out
+    frames = list(range(len(phrases.HELD_PRESSING)))
+    chance.shuffle(frames)
+    parts: tuple[tuple[Split, int, list[int]], ...] = (
+        ("find", FIND_PER_CELL, frames[:FIND_FRAMES]),
+        ("confirm", CONFIRM_PER_CELL, frames[FIND_FRAMES:]),
+    )
+    return [
+        scenario
+        for split, wanted, own in parts
+        for number in range(wanted)
+        for scenario in situation(number, split, own[number % len(own)], chance)
+    ]
