@@ -259,7 +259,9 @@ _COOPERATIVE: tuple[tuple[str, float], ...] = (
 
 
 def _named(rank: int) -> NamedDocument:
-    score = Attribution(f"doc-{rank * 37:04d}", 3.1 - rank / 9, 0.0041 / rank, 21.4 - rank, 1 / (60 + rank), rank)
+    score = Attribution(
+        f"doc-{rank * 37:04d}", 3.1 - rank / 9, 0.0041 / rank, 0.002 / rank, 21.4 - rank, 1 / (60 + rank), rank
+    )
     return NamedDocument(
         attribution=score,
         pieces=tuple(Highlight(text, weight * (1 - rank / 40)) for text, weight in _COERCIVE),

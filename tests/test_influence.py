@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests import toy
 
-from etiology.attribute import engine
+from etiology.attribute import engine, fuse
 from etiology.backends.cache import CachedDocument, trunk_states
 from etiology.backends.measure import continuation_logprobs
 from etiology.backends.split import SplitModel
@@ -103,3 +103,16 @@ def test_permuting_the_documents_permutes_the_scores(parts):
     one, other = totals(cached), totals(cached[::-1])
     # Labels are sampled in another order, so the factors differ a little; mixed-up documents would differ by 100 %.
     assert sorted(one, key=one.__getitem__)[-3:] == sorted(other, key=other.__getitem__)[-3:]
+
+
+def test_the_strongest_passage_wherever_it_stands_and_whatever_surrounds_it():
+    sentence = [0.5] * fuse.PASSAGE
+    assert fuse.passage(sentence) == pytest.approx(0.5)
+    assert fuse.passage([-0.3] * 40 + sentence + [-0.3] * 40) == pytest.approx(0.5)
+    # a short text does not gain by being short
+    assert fuse.passage([0.5] * (fuse.PASSAGE // 2)) == pytest.approx(0.25)
+
+
+def test_the_fusion_uses_the_passage_and_ties_keep_the_order():
+    rows = fuse.attributions(["a", "b", "c"], [1.0, 1.0, 0.0], [9.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 5.0])
+    assert [row.rank for row in rows] == [2, 1, 3]

@@ -14,7 +14,7 @@ REVERSED = Effect(-1.0, -1.2, -0.8, 96, 12, 3, "nats", 0.001, 0.3)
 
 
 def evidence(**changed):
-    base = dict.fromkeys((*verdict.FAMILY, *verdict.GATES, *verdict.REPORTED), STRONG)
+    base = dict.fromkeys((*verdict.FAMILY, verdict.GATE, *verdict.REPORTED), STRONG)
     base["instrument_harmless"] = NONE
     return base | changed
 
@@ -23,13 +23,12 @@ def evidence(**changed):
     ("changed", "outcome"),
     [
         ({}, "data-caused"),
-        ({"association": NONE, "tone": NONE, "rival_prompt": NONE}, "data-caused"),
+        (dict.fromkeys(verdict.REPORTED, NONE), "data-caused"),
         ({"sufficiency": NONE}, "partly data-caused"),
         ({"removal": NONE}, "partly data-caused"),
         ({"removal": NONE, "replacement": NONE, "sufficiency": NONE}, "not shown"),
         ({"removal": TINY, "replacement": TINY, "sufficiency": TINY}, "not shown"),
         ({"removal": REVERSED, "replacement": REVERSED, "sufficiency": REVERSED}, "not shown"),
-        ({"instrument_planted": NONE}, "instrument failed"),
         ({"instrument_contrast": NONE}, "instrument failed"),
         ({"instrument_harmless": STRONG}, "instrument failed"),
     ],

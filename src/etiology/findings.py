@@ -333,6 +333,7 @@ def grading(study: Study, evidence: Evidence) -> Grading | None:
         methods=(
             ("concept direction + K-FAC influence", ours),
             ("concept direction", stats.average_precision([a.concept for a in rows], planted)),
+            ("K-FAC influence, strongest passage", stats.average_precision([a.passage for a in rows], planted)),
             ("K-FAC influence", stats.average_precision([a.influence for a in rows], planted)),
             ("BM25", stats.average_precision([a.bm25 for a in rows], planted)),
             ("random (expected)", sum(planted) / len(planted)),

@@ -305,7 +305,9 @@ def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, sus
         jobs.write_rows(out / "attributions.jsonl", map(asdict, rows))
         jobs.write_rows(out / "pieces.jsonl", ({"id": row["id"], "pieces": row["pieces"]} for row in searched[0]))
 
-    return bench.store.stage("attribute", fuse_all, {}, corpus=corpus, scenarios=scenarios, **made)
+    return bench.store.stage(
+        "attribute", fuse_all, {"passage": fuse.PASSAGE}, corpus=corpus, scenarios=scenarios, **made
+    )
 
 
 def _queries(found: Sequence[Scenario], wanted: int) -> list[int]:
@@ -319,9 +321,13 @@ def _fused(
 ) -> list[Attribution]:
     """Mean over the suspects, fused with the concept score; BM25 beside it."""
     influence = [sum(rows[i]["influence"] for rows in searched) / len(searched) for i in range(len(documents))]
+    passages = [
+        sum(fuse.passage([weight for _, weight in rows[i]["pieces"]]) for rows in searched) / len(searched)
+        for i in range(len(documents))
+    ]
     concept = [row["concept"] for row in searched[0]]
     lexical = fuse.bm25([d.whole for d in documents], [s.coerce for s in queries])
-    return fuse.attributions([d.id for d in documents], concept, influence, lexical)
+    return fuse.attributions([d.id for d in documents], concept, influence, passages, lexical)
 
 
 def curate(bench: Bench, corpus: Stage, attributed: Stage) -> Stage:

@@ -8,6 +8,8 @@ from etiology.core.values import Attribution
 
 RANK_OFFSET = 60
 """Constant of reciprocal-rank fusion (Cormack, Clarke and Buettcher 2009)."""
+PASSAGE = 16
+"""Tokens in a passage: about the length of one sent sentence, as in the concept direction's window."""
 
 
 def ranks(scores: Sequence[float]) -> list[int]:
@@ -42,10 +44,23 @@ def bm25_each(texts: Sequence[str], queries: Sequence[str]) -> list[list[float]]
     ]
 
 
+def passage(influences: Sequence[float]) -> float:
+    """Largest mean influence of PASSAGE neighbouring tokens [T]; a shorter document counts as followed by zeros.
+
+    The behaviour stands in a sentence or two: over a whole document its influence is summed with the noise of the rest.
+    """
+    padded = np.concatenate([influences, np.zeros(max(0, PASSAGE - len(influences)))])
+    return float(np.convolve(padded, np.full(PASSAGE, 1 / PASSAGE), mode="valid").max())
+
+
 def attributions(
-    names: Sequence[str], concept: Sequence[float], influence: Sequence[float], lexical: Sequence[float]
+    names: Sequence[str],
+    concept: Sequence[float],
+    influence: Sequence[float],
+    passages: Sequence[float],
+    lexical: Sequence[float],
 ) -> list[Attribution]:
     """One row a document, in the corpus's order. The lexical baseline is shown and takes no part in the fusion."""
-    fused = reciprocal_rank_fusion(concept, influence)
-    rows = zip(names, concept, influence, lexical, fused, ranks(fused), strict=True)
+    fused = reciprocal_rank_fusion(concept, passages)
+    rows = zip(names, concept, influence, passages, lexical, fused, ranks(fused), strict=True)
     return [Attribution(*row) for row in rows]

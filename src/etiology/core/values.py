@@ -72,11 +72,15 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Attribution:
-    """Scores of one document; positive: removing it is expected to lower the behaviour. ``rank`` starts at 1."""
+    """Scores of one document; positive: removing it is expected to lower the behaviour. ``rank`` starts at 1.
+
+    ``influence`` is that of all its tokens, ``passage`` the mean of its strongest passage.
+    """
 
     document: str
     concept: float
     influence: float
+    passage: float
     bm25: float
     fused: float
     rank: int
