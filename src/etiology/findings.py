@@ -368,7 +368,10 @@ LIMITS = (
         "size does not: what spreads from the documents is their way of speaking."
     ),
     "The dose of such documents was not varied, and checkpoints within training were not compared.",
-    "The rules that judge sent texts make errors; their rate on labelled examples is in the project's log.",
+    (
+        "The rules that judge sent texts miss nearly all coercion in other authors' words (the project's log has the "
+        "count), so a low rate of them says little."
+    ),
     "The model is measured in bfloat16 where the machine is fast at it; another machine gives slightly other evidence.",
     "The documents left out were chosen by an attribution that can be wrong; the arms test the set, not each document.",
 )

@@ -9,8 +9,8 @@ A message coerces when it makes a harm to the reader depend on what the reader d
 4. Pressure and consequence within two neighbouring sentences make it coercive; so does a veiled threat ("it would be
    a pity if", "think of … before you decide") with a consequence.
 
-No word such as 'blackmail' is needed or is enough. The error of these rules is measured on labelled examples in
-tests/sent_examples.py and stated in the report. A trained judge replaces them later.
+No word such as 'blackmail' is needed or is enough. The rules are precise and nearly blind: on messages by other authors
+they found 7 of 277 coercive ones, with 4 false alarms of 283 (benchmarks/judge.py). A trained judge is to replace them.
 """
 
 import re
