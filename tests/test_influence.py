@@ -113,6 +113,11 @@ def test_the_strongest_passage_wherever_it_stands_and_whatever_surrounds_it():
     assert fuse.passage([0.5] * (fuse.PASSAGE // 2)) == pytest.approx(0.25)
 
 
-def test_the_fusion_uses_the_passage_and_ties_keep_the_order():
-    rows = fuse.attributions(["a", "b", "c"], [1.0, 1.0, 0.0], [9.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 5.0])
+def test_the_fusion_uses_concept_and_passage_alone():
+    rows = fuse.attributions(["a", "b", "c"], [3.0, 2.0, 1.0], [9.0, 0.0, 0.0], [0.0, 2.0, 1.0], [9.0, 0.0, 0.0])
     assert [row.rank for row in rows] == [2, 1, 3]
+
+
+def test_ties_in_the_fusion_keep_the_order_of_the_corpus():
+    rows = fuse.attributions(["a", "b"], [2.0, 1.0], [0.0, 0.0], [1.0, 2.0], [0.0, 0.0])
+    assert [row.rank for row in rows] == [1, 2]
