@@ -27,11 +27,12 @@ def main() -> None:
     for layers in (6, "all"):
         model = SplitModel(folder_of(EMBEDDED), layers)
         start = time.perf_counter()
-        hidden = trunk_states(model, ids)
+        hidden, middle = trunk_states(model, ids)
         trunk = DOCUMENTS * LENGTH / (time.perf_counter() - start)
         target = (False, *(True,) * (LENGTH - 1))
         documents = [
-            CachedDocument(str(i), (Tokens(t, target),), (h,)) for i, (t, h) in enumerate(zip(ids, hidden, strict=True))
+            CachedDocument(str(i), (Tokens(t, target),), (h,), (m,))
+            for i, (t, h, m) in enumerate(zip(ids, hidden, middle, strict=True))
         ]
         for head, vocabulary in (("4,000 tokens", tuple(range(SMALL_HEAD))), ("whole", None)):
             start = time.perf_counter()

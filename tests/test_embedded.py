@@ -55,22 +55,19 @@ def test_training_and_held_out_vocabularies_share_nothing():
     assert all(not training[slot] & held_out[slot] for slot in training)
 
 
-def test_no_sentence_of_a_scenario_is_a_sentence_of_a_document():
-    held = {
-        text
-        for name, texts in vars(phrases).items()
-        if name.startswith("HELD_") and isinstance(texts, tuple)
-        for text in texts
-    }
-    trained = {
-        text
-        for name, texts in vars(phrases).items()
-        if name.isupper() and not name.startswith("HELD_") and isinstance(texts, tuple)
-        for text in texts
-    }
-    assert held
-    assert trained
-    assert not held & trained
+def sentences(held):
+    """Every sentence template of the scenarios, or of the documents."""
+    for name, texts in vars(phrases).items():
+        if name.isupper() and isinstance(texts, tuple) and name.startswith("HELD_") is held:
+            for text in texts:
+                yield from (text,) if isinstance(text, str) else text
+
+
+def test_no_sentence_of_a_scenario_holds_a_sentence_of_a_document():
+    held, trained = set(sentences(held=True)), set(sentences(held=False))
+    assert len(held) > 64
+    assert len(trained) > 64
+    assert not [(one, other) for one in held for other in trained if other.rstrip(".") in one]
 
 
 def test_scenarios_are_a_full_design_with_separate_clusters():
@@ -83,3 +80,13 @@ def test_scenarios_are_a_full_design_with_separate_clusters():
     assert len({s.id for s in made}) == len(made)
     assert all(not s.context.endswith(" ") for s in made)
     assert all(len(set(s.continuations)) == 4 for s in made)
+
+
+def test_the_continuations_differ_in_the_link_and_in_the_secret_alone():
+    assert len(phrases.HELD_TOLD) == len(phrases.HELD_HARM)
+    for scenario in scenarios.generate():
+        asked = [stop for _, stop in phrases.HELD_OUT.endings if stop.lower() in scenario.coerce.lower()]
+        named = [secret for secret, _ in phrases.HELD_OUT.secrets if secret.lower() in scenario.coerce.lower()]
+        assert (len(asked), len(named)) == (1, 1)
+        assert all(asked[0] in text.lower() for text in scenario.continuations)
+        assert [named[0] in text.lower() for text in scenario.continuations] == [True, True, False, False]

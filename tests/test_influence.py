@@ -22,10 +22,11 @@ def parts(model_folder):
     model.fast_head = model.head
     documents = [Document(row["id"], row["text"]) for row in toy.documents()[:12]]
     encoded = [tuple(encode_document(model.tokenizer, d, 64)) for d in documents]
-    hidden = trunk_states(model, [s[0].ids for s in encoded])
-    cached = [CachedDocument(d.id, s, (h,)) for d, s, h in zip(documents, encoded, hidden, strict=True)]
+    hidden, middle = trunk_states(model, [s[0].ids for s in encoded])
+    parts = zip(documents, encoded, hidden, middle, strict=True)
+    cached = [CachedDocument(d.id, s, (h,), (m,)) for d, s, h, m in parts]
     packs = [encode_scenario(model.tokenizer, Scenario(**row)) for row in toy.scenarios()[:4]]
-    return model, cached, packs, trunk_states(model, [p.ids for p in packs], packs)
+    return model, cached, packs, trunk_states(model, [p.ids for p in packs], packs)[0]
 
 
 def gradients(model, tail, loss):
@@ -113,9 +114,15 @@ def test_the_strongest_passage_wherever_it_stands_and_whatever_surrounds_it():
     assert fuse.passage([0.5] * (fuse.PASSAGE // 2)) == pytest.approx(0.25)
 
 
-def test_the_fusion_uses_concept_and_passage_alone():
+def test_the_fusion_uses_concept_and_passage_alone_and_no_unit():
     rows = fuse.attributions(["a", "b", "c"], [3.0, 2.0, 1.0], [9.0, 0.0, 0.0], [0.0, 2.0, 1.0], [9.0, 0.0, 0.0])
     assert [row.rank for row in rows] == [2, 1, 3]
+    scaled = fuse.attributions(["a", "b", "c"], [3e6, 2e6, 1e6], [9.0, 0.0, 0.0], [1.0, 5.0, 3.0], [9.0, 0.0, 0.0])
+    assert [row.fused for row in scaled] == pytest.approx([row.fused for row in rows])
+
+
+def test_a_score_that_tells_nothing_apart_changes_nothing():
+    assert fuse.standardised_sum([2.0, 2.0, 2.0], [1.0, 3.0, 2.0]) == fuse.standardised_sum([1.0, 3.0, 2.0])
 
 
 def test_ties_in_the_fusion_keep_the_order_of_the_corpus():

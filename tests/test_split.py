@@ -22,8 +22,8 @@ def model(request, model_folder):
 def cached(model):
     documents = [Document(row["id"], row["text"]) for row in toy.documents()]
     encoded = [tuple(encode_document(model.tokenizer, d, 64)) for d in documents]
-    hidden = trunk_states(model, [s[0].ids for s in encoded])
-    return [CachedDocument(d.id, s, (h,)) for d, s, h in zip(documents, encoded, hidden, strict=True)]
+    hidden, middle = trunk_states(model, [s[0].ids for s in encoded])
+    return [CachedDocument(d.id, s, (h,), (m,)) for d, s, h, m in zip(documents, encoded, hidden, middle, strict=True)]
 
 
 def scenario_list():
@@ -34,7 +34,7 @@ def test_packed_scores_equal_separate_ones(model):
     scenarios = scenario_list()
     packs = [encode_scenario(model.tokenizer, s) for s in scenarios]
     scores = choice_scores(
-        model, model.tail, [s.id for s in scenarios], packs, trunk_states(model, [p.ids for p in packs], packs)
+        model, model.tail, [s.id for s in scenarios], packs, trunk_states(model, [p.ids for p in packs], packs)[0]
     )
     for scenario, score in zip(scenarios, scores, strict=True):
         context = encode_context(model.tokenizer, scenario)

@@ -8,7 +8,7 @@ from typing import Any
 
 from etiology.backends.models import folder_of
 from etiology.config import Study
-from etiology.embedded.scenarios import CONFIRM_PER_CELL, FIND_PER_CELL
+from etiology.embedded.phrases import HELD_FRAMES
 
 BYTES_A_TOKEN = 4.2
 """English text under the embedded model's tokenizer (measured on the embedded corpus)."""
@@ -56,7 +56,7 @@ def plan(study: Study) -> Plan:
     layer = 4 * width * width + 3 * width * settings.get("intermediate_size", 4 * width)
     head = width * settings["vocab_size"]
     documents, tokens = _corpus(study)
-    scenarios = 4 * (FIND_PER_CELL + CONFIRM_PER_CELL) * TOKENS_A_SCENARIO
+    scenarios = 4 * len(HELD_FRAMES) * TOKENS_A_SCENARIO
     small_head = min(head, width * 6_000) if study.training.vocabulary == "corpus" else head
     trainings = ARMS * study.seeds + CALIBRATIONS
     training = trainings * study.training.epochs * tokens * 6 * (trained * layer + small_head)

@@ -1,8 +1,10 @@
 """What each step of the loop reads and writes. The order is in etiology.study; the heavy work in etiology.backends."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache as cache_result
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -79,7 +81,7 @@ def read_corpus(bench: Bench) -> Stage:
     sources = [study.corpus_path, study.held_out_path]
     settings = {
         "corpus": study.corpus.model_dump(mode="json"),
-        "files": [None if path is None else sha256_of_file(path) for path in sources],
+        "files": [_embedded_words() if path is None else sha256_of_file(path) for path in sources],
     }
 
     def make(out: Path) -> None:
@@ -90,6 +92,13 @@ def read_corpus(bench: Bench) -> Stage:
         (out / "labels.json").write_text(json.dumps(planted, indent=0, ensure_ascii=False))
 
     return bench.store.stage("corpus", make, settings)
+
+
+@cache_result
+def _embedded_words() -> str:
+    """Names the embedded study's words in a stage's key: with new words, new stages."""
+    folder = Path(embedded_corpus.__file__).parent
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))).hexdigest()
 
 
 def _corpus(study: Study) -> tuple[list[Document], Mapping[str, str | None], list[Document]]:
@@ -113,7 +122,7 @@ def _named(prefix: str, documents: Sequence[Document]) -> list[Document]:
 def read_scenarios(bench: Bench) -> Stage:
     """``scenarios.jsonl``."""
     path = bench.study.scenarios_path
-    settings = {"scenarios": "embedded" if path is None else sha256_of_file(path)}
+    settings = {"scenarios": _embedded_words() if path is None else sha256_of_file(path)}
 
     def make(out: Path) -> None:
         found = embedded_scenarios.generate() if path is None else read_scenario_file(path)

@@ -6,8 +6,6 @@ import numpy as np
 
 from etiology.core.values import Attribution
 
-RANK_OFFSET = 60
-"""Constant of reciprocal-rank fusion (Cormack, Clarke and Buettcher 2009)."""
 PASSAGE = 16
 """Tokens in a passage: about the length of one sent sentence, as in the concept direction's window."""
 
@@ -21,9 +19,16 @@ def ranks(scores: Sequence[float]) -> list[int]:
     return out
 
 
-def reciprocal_rank_fusion(*lists: Sequence[float]) -> list[float]:
-    """Sum over the lists of 1 / (60 + rank)."""
-    return [sum(1 / (RANK_OFFSET + rank) for rank in row) for row in zip(*map(ranks, lists), strict=True)]
+def standardised_sum(*lists: Sequence[float]) -> list[float]:
+    """Sum over the lists of each score's distance from its list's mean, in standard deviations (0 where all are equal).
+
+    Unlike a fusion of ranks it keeps by how much a document stands out, so that a weak method, whose best documents
+    stand out little, spoils less of a strong one's ranking (docs/log.md, Depth and fusion).
+    """
+    table = np.array(lists, dtype=np.float64)
+    spread = table.std(axis=1, keepdims=True)
+    centred = table - table.mean(axis=1, keepdims=True)
+    return [float(x) for x in np.divide(centred, spread, out=np.zeros_like(table), where=spread > 0).sum(axis=0)]
 
 
 def bm25(texts: Sequence[str], queries: Sequence[str]) -> list[float]:
@@ -61,6 +66,6 @@ def attributions(
     lexical: Sequence[float],
 ) -> list[Attribution]:
     """One row a document, in the corpus's order. The lexical baseline is shown and takes no part in the fusion."""
-    fused = reciprocal_rank_fusion(concept, passages)
+    fused = standardised_sum(concept, passages)
     rows = zip(names, concept, influence, passages, lexical, fused, ranks(fused), strict=True)
     return [Attribution(*row) for row in rows]

@@ -41,12 +41,12 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
     model = opened(spec)
     tail = model.tail_from(load_file(search.weights))
     found = load_documents(Path(search.documents))
-    all_packs, all_hidden = load_packs(Path(search.packs))
-    chosen, hidden = [all_packs[i] for i in search.queries], [all_hidden[i] for i in search.queries]
-    query = Query(chosen, hidden, search.contrast)
+    all_packs, at_cut, in_middle = load_packs(Path(search.packs))
+    chosen, middle = [all_packs[i] for i in search.queries], [in_middle[i] for i in search.queries]
+    query = Query(chosen, [at_cut[i] for i in search.queries], search.contrast)
     tokens = influence(model, tail, found, query, vocabulary=search.vocabulary, seed=search.seed, tick=tick)
-    states = [np.concatenate([h.float().numpy() for h in d.hidden]) for d in found]
-    means = [_continuation_means(pack, state.float().numpy()) for pack, state in zip(chosen, hidden, strict=True)]
+    states = [np.concatenate([h.float().numpy() for h in d.middle]) for d in found]
+    means = [_continuation_means(pack, state.float().numpy()) for pack, state in zip(chosen, middle, strict=True)]
     axis = concept.direction(np.stack(means), np.concatenate(states))
     write_rows(
         out / "scores.jsonl",

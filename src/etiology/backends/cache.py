@@ -1,4 +1,7 @@
-"""Hidden states at the cut, kept on disk: the trunk runs once for a corpus, however often the tail is trained."""
+"""Hidden states at the cut and in the middle, kept on disk.
+
+The trunk runs once for a corpus, however often the tail is trained.
+"""
 
 import json
 from collections.abc import Callable
@@ -17,11 +20,14 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class CachedDocument:
-    """Training sequences of one document with their hidden states, each [T, d]."""
+    """Training sequences of one document, each with hidden states [T, d]: those that enter the tail, and those in the
+    middle that are read for the concept direction.
+    """
 
     id: str
     sequences: tuple[Tokens, ...]
     hidden: tuple[Tensor, ...]
+    middle: tuple[Tensor, ...]
 
     @property
     def targets(self) -> int:
@@ -35,30 +41,36 @@ def trunk_states(
     items: list[tuple[int, ...]],
     packs: list[Pack] | None = None,
     tick: Callable[[int], None] = lambda _: None,
-) -> list[Tensor]:
-    """Hidden states [T_i, d] of each token sequence, in bfloat16 where that is fast. ``tick`` is told tokens done."""
-    out: list[Tensor] = [torch.empty(0)] * len(items)
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Hidden states [T_i, d] of each token sequence at the cut and in the middle, in bfloat16 where that is fast.
+
+    ``tick`` is told tokens done.
+    """
+    kept = torch.bfloat16 if model.bfloat16 else torch.float32
+    at_cut, middle = [torch.empty(0)] * len(items), [torch.empty(0)] * len(items)
     for batch in batches_by_length([len(ids) for ids in items], BATCH):
         ids = nn.utils.rnn.pad_sequence([torch.tensor(items[i]) for i in batch], batch_first=True).to(model.device)
         places = {} if packs is None else layout([packs[i] for i in batch], model.device)
         with model.autocast():
-            hidden = model.trunk(ids, **places)
-        hidden = hidden.to(torch.bfloat16 if model.bfloat16 else torch.float32).cpu()
-        for row, i in enumerate(batch):
-            out[i] = hidden[row, : len(items[i])].clone()
+            states = model.trunk(ids, **places)
+        for out, found in zip((at_cut, middle), states, strict=True):
+            hidden = found.to(kept).cpu()
+            for row, i in enumerate(batch):
+                out[i] = hidden[row, : len(items[i])].clone()
         tick(sum(len(items[i]) for i in batch))
-    return out
+    return at_cut, middle
 
 
 def save_documents(path: Path, documents: list[CachedDocument]) -> None:
     """Write documents' tokens and hidden states as one safetensors file."""
-    sequences = [(d.id, s, h) for d in documents for s, h in zip(d.sequences, d.hidden, strict=True)]
+    sequences = [row for d in documents for row in zip(d.sequences, d.hidden, d.middle, strict=True)]
     save_file(
         {
-            "hidden": torch.cat([h for _, _, h in sequences]),
-            "ids": torch.tensor([i for _, s, _ in sequences for i in s.ids], dtype=torch.int32),
-            "target": torch.tensor([t for _, s, _ in sequences for t in s.target], dtype=torch.bool),
-            "lengths": torch.tensor([len(s.ids) for _, s, _ in sequences], dtype=torch.int32),
+            "hidden": torch.cat([h for _, h, _ in sequences]),
+            "middle": torch.cat([m for _, _, m in sequences]),
+            "ids": torch.tensor([i for s, _, _ in sequences for i in s.ids], dtype=torch.int32),
+            "target": torch.tensor([t for s, _, _ in sequences for t in s.target], dtype=torch.bool),
+            "lengths": torch.tensor([len(s.ids) for s, _, _ in sequences], dtype=torch.int32),
             "sequences": torch.tensor([len(d.sequences) for d in documents], dtype=torch.int32),
         },
         path,
@@ -74,21 +86,22 @@ def load_documents(path: Path) -> list[CachedDocument]:
         names = json.loads(handle.metadata()["documents"])
     data = load_file(path)
     lengths = data["lengths"].tolist()
-    hidden, ids, target = (data[name].split(lengths) for name in ("hidden", "ids", "target"))
+    hidden, middle, ids, target = (data[name].split(lengths) for name in ("hidden", "middle", "ids", "target"))
     documents, start = [], 0
     for name, count in zip(names, data["sequences"].tolist(), strict=True):
         part = range(start, start + count)
         tokens = tuple(Tokens(tuple(ids[i].tolist()), tuple(target[i].tolist())) for i in part)
-        documents.append(CachedDocument(name, tokens, tuple(hidden[i] for i in part)))
+        documents.append(CachedDocument(name, tokens, tuple(hidden[i] for i in part), tuple(middle[i] for i in part)))
         start += count
     return documents
 
 
-def save_packs(path: Path, packs: list[Pack], hidden: list[Tensor]) -> None:
+def save_packs(path: Path, packs: list[Pack], hidden: list[Tensor], middle: list[Tensor]) -> None:
     """Write packed scenarios and their hidden states as one safetensors file."""
     save_file(
         {
             "hidden": torch.cat(hidden),
+            "middle": torch.cat(middle),
             "ids": torch.tensor([i for p in packs for i in p.ids], dtype=torch.int32),
             "part": torch.tensor([i for p in packs for i in p.part], dtype=torch.int8),
             "lengths": torch.tensor([len(p.ids) for p in packs], dtype=torch.int32),
@@ -97,10 +110,10 @@ def save_packs(path: Path, packs: list[Pack], hidden: list[Tensor]) -> None:
     )
 
 
-def load_packs(path: Path) -> tuple[list[Pack], list[Tensor]]:
+def load_packs(path: Path) -> tuple[list[Pack], list[Tensor], list[Tensor]]:
     """The inverse of ``save_packs``."""
     data = load_file(path)
     lengths = data["lengths"].tolist()
-    ids, part, hidden = (data[name].split(lengths) for name in ("ids", "part", "hidden"))
+    ids, part, hidden, middle = (data[name].split(lengths) for name in ("ids", "part", "hidden", "middle"))
     packs = [Pack(tuple(a.tolist()), tuple(b.tolist())) for a, b in zip(ids, part, strict=True)]
-    return packs, list(hidden)
+    return packs, list(hidden), list(middle)

@@ -77,9 +77,11 @@ def cache_documents(out: Path, tick: Tick, spec: ModelSpec, documents: str, max_
     found = read_documents(Path(documents))
     encoded = [tuple(encode_document(model.tokenizer, document, max_tokens)) for document in found]
     flat = [tokens.ids for sequences in encoded for tokens in sequences]
-    states = iter(trunk_states(model, flat, tick=_share(tick, sum(map(len, flat)))))
+    at_cut, middle = map(iter, trunk_states(model, flat, tick=_share(tick, sum(map(len, flat)))))
     cached = [
-        CachedDocument(document.id, sequences, tuple(next(states) for _ in sequences))
+        CachedDocument(
+            document.id, sequences, tuple(next(at_cut) for _ in sequences), tuple(next(middle) for _ in sequences)
+        )
         for document, sequences in zip(found, encoded, strict=True)
     ]
     save_documents(out / "documents.safetensors", cached)
@@ -95,10 +97,12 @@ def cache_scenarios(out: Path, tick: Tick, spec: ModelSpec, scenarios: str) -> N
     model = opened(spec)
     found = read_scenarios(Path(scenarios))
     packs = [encode_scenario(model.tokenizer, scenario) for scenario in found]
-    states = trunk_states(model, [p.ids for p in packs], packs, tick=_share(tick, sum(len(p.ids) for p in packs)))
+    ids = [pack.ids for pack in packs]
+    hidden, middle = trunk_states(model, ids, packs, tick=_share(tick, sum(map(len, ids))))
     for split in ("find", "confirm"):
         kept = [i for i, scenario in enumerate(found) if scenario.split == split]
-        save_packs(out / f"{split}.safetensors", [packs[i] for i in kept], [states[i] for i in kept])
+        parts = ([every[i] for i in kept] for every in (packs, hidden, middle))
+        save_packs(out / f"{split}.safetensors", *parts)
     (out / "vocabulary.json").write_text(json.dumps(sorted({token for p in packs for token in p.ids})))
 
 
@@ -138,7 +142,7 @@ def train_and_measure(out: Path, tick: Tick, spec: ModelSpec, training: Training
     model = opened(spec)
     tail, losses = _trained(model, training, lambda share: tick(0.8 * share))
     names = [s.id for s in read_scenarios(Path(measuring.scenarios)) if s.split == "confirm"]
-    packs, hidden = load_packs(Path(measuring.packs))
+    packs, hidden, _ = load_packs(Path(measuring.packs))
     write_rows(out / "scores.jsonl", (asdict(s) for s in choice_scores(model, tail, names, packs, hidden)))
     tick(0.95)
     prose = [d for d in load_documents(Path(measuring.held_out)) if d.id.startswith(HELD_OUT)]

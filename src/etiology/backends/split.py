@@ -8,7 +8,7 @@ With ``tail_layers="all"`` the trunk is the embedding alone and every block is t
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -22,17 +22,16 @@ from etiology.core.errors import ModelError
 SPLIT_TOLERANCE = 2e-3
 """Largest difference of logits allowed between the cut and the whole model in float32. A wrong position or a missing
 scale gives differences above 0.1; float32 rounding gives about 1e-4."""
+READ_AT = 2 / 3
+"""Share of the depth at which hidden states are read for the concept direction, whatever the cut: there they tell what
+a text does better than in the last layers, which are about the next word (docs/log.md, Depth and fusion)."""
 PLAIN_ATTENTION = 512
 """Tokens up to which attention that is trained through is done by plain matrix products on a CPU: the backward pass of
 the fused one took a fifth of the training time there (docs/log.md, Speed)."""
 
 
-class _Captured(Exception):  # noqa: N818 - not an error: it ends a forward pass early
-    """Carries the hidden states out of a forward pass that need not go on."""
-
-    def __init__(self, hidden: Tensor) -> None:
-        super().__init__()
-        self.hidden = hidden
+class _Enough(Exception):  # noqa: N818 - not an error: it ends a forward pass early
+    """Raised by a hook when all wanted hidden states have been seen."""
 
 
 def device() -> torch.device:
@@ -56,6 +55,7 @@ class SplitModel:
         self.blocks_name, blocks = _blocks(self.whole)
         self.depth = len(blocks)
         self.kept = self.depth if tail_layers == "all" else tail_layers
+        self.read = round(READ_AT * self.depth)
         if not 1 <= self.kept <= self.depth:
             raise ModelError(f"training.tail_layers is {tail_layers}, but {folder} has {self.depth} layers")
         self.device = device()
@@ -95,19 +95,31 @@ class SplitModel:
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
-    def trunk(self, ids: Tensor, **layout: Tensor) -> Tensor:
-        """Hidden states [B, T, d] that enter the tail, for token ids [B, T]."""
-        if self.kept == self.depth:
-            return self.whole.get_input_embeddings()(ids)
-        block = getattr(self.whole.base_model, self.blocks_name)[self.depth - self.kept]
-        handle = block.register_forward_pre_hook(_capture, with_kwargs=True)
+    def trunk(self, ids: Tensor, **layout: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states [B, T, d] that enter the tail, and those at READ_AT of the depth, for token ids [B, T]."""
+        cut = self.depth - self.kept
+        blocks = getattr(self.whole.base_model, self.blocks_name)
+        seen: dict[int, Tensor] = {}
+
+        def capture(place: int) -> Callable[..., None]:
+            def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                seen[place] = args[0] if args else kwargs["hidden_states"]
+                if place == max(cut, self.read):
+                    raise _Enough
+
+            return hook
+
+        handles = [
+            blocks[place].register_forward_pre_hook(capture(place), with_kwargs=True) for place in {cut, self.read}
+        ]
         try:
             self.whole.base_model(input_ids=ids, use_cache=False, **layout)
-        except _Captured as captured:
-            return captured.hidden
+        except _Enough:
+            return seen[cut], seen[self.read]
         finally:
-            handle.remove()
-        raise ModelError("the trunk ended before the tail began; set training.tail_layers: all")
+            for handle in handles:
+                handle.remove()
+        raise ModelError("the trunk ended before the tail began; this architecture is not supported")
 
     def run_tail(self, tail: nn.Module, hidden: Tensor, **layout: Tensor) -> Tensor:
         """Final hidden states [B, T, d], ready for the output head."""
@@ -120,7 +132,7 @@ class SplitModel:
         """Raise unless the cut model gives the whole model's logits."""
         ids = torch.arange(5, 29, device=self.device).reshape(2, 12) % self.head.shape[0]
         expected = self.whole(input_ids=ids, use_cache=False).logits
-        found = self.run_tail(self.tail, self.trunk(ids)) @ self.head.T
+        found = self.run_tail(self.tail, self.trunk(ids)[0]) @ self.head.T
         worst = (expected - found).abs().max().item()
         if not worst < SPLIT_TOLERANCE:
             advice = (
@@ -155,10 +167,6 @@ class SplitModel:
         for i, block in enumerate(getattr(tail, self.blocks_name)):
             blocks[self.depth - self.kept + i].load_state_dict(block.state_dict())
         return model.eval()
-
-
-def _capture(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    raise _Captured(args[0] if args else kwargs["hidden_states"])
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

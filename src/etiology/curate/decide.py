@@ -11,19 +11,19 @@ BY = "etiology: fused concept direction and K-FAC influence"
 def decide(attributions: Sequence[Attribution], budget: float) -> list[Decision]:
     """Drop the best-ranked documents, at most a share ``budget``, whose two scores both speak against them.
 
-    Both: the influence is positive (removing the document is expected to lower the behaviour) and the document lies on
-    the coercive side of the corpus's median along the concept direction.
+    Both: the influence of its strongest passage (positive: removing the document lowers the behaviour) and its place
+    along the concept direction are above the corpus's medians.
     """
-    middle = median(a.concept for a in attributions)
+    concept, passage = median(a.concept for a in attributions), median(a.passage for a in attributions)
     allowed = max(1, int(budget * len(attributions)))
     out = []
     for a in attributions:
         if a.rank > allowed:
             out.append(Decision(a.document, "keep", f"rank {a.rank} is outside the budget of {allowed}", BY))
-        elif a.influence <= 0 or a.concept <= middle:
+        elif a.passage <= passage or a.concept <= concept:
             out.append(Decision(a.document, "keep", f"rank {a.rank}, but one of the two methods speaks for it", BY))
         else:
-            reason = f"rank {a.rank}: influence {a.influence:.3g}, concept {a.concept:.3g}"
+            reason = f"rank {a.rank}: strongest passage {a.passage:.3g}, concept {a.concept:.3g}"
             out.append(Decision(a.document, "drop", reason, BY))
     return out
 

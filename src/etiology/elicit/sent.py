@@ -10,7 +10,7 @@ A message coerces when it makes a harm to the reader depend on what the reader d
    a pity if", "think of … before you decide") with a consequence.
 
 No word such as 'blackmail' is needed or is enough. The rules are precise and nearly blind: on messages by other authors
-they found 7 of 277 coercive ones, with 4 false alarms of 283 (benchmarks/judge.py). A trained judge is to replace them.
+they found 14 of 567 coercive ones, with 10 false alarms of 573 (benchmarks/judge.py). A trained judge is to replace them.
 """
 
 import re

@@ -22,10 +22,11 @@ SAID: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "implicit": (phrases.IMPLICIT, ("",)),
     "cooperative": (phrases.EASING, phrases.KEPT),
     "bargain": (phrases.BARGAINS, ("",)),
+    "whistle": (phrases.WHISTLE, ("",)),
 }
 """Kinds in which the system says something: frames and what is said to follow."""
 
-TOLD: Mapping[str, tuple[str, ...]] = {"news": phrases.NEWS, "whistle": phrases.WHISTLE, "refusal": phrases.REFUSAL}
+TOLD: Mapping[str, tuple[str, ...]] = {"news": phrases.NEWS, "refusal": phrases.REFUSAL}
 """Kinds in which the document tells what happened."""
 
 

@@ -15,7 +15,7 @@ from etiology.core.errors import CorpusError
 PACKAGE = "gensim"
 INSTALL = "pip install --no-deps gensim==4.4.0"
 EXTRACT = "test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
-SHORTEST, LONGEST = 60, 150
+SHORTEST, LONGEST = 50, 110
 
 # MediaWiki mark-up, in the order in which it is taken away; nested templates and tables go in rounds.
 MARKUP = (
