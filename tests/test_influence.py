@@ -122,7 +122,8 @@ def test_the_fusion_uses_concept_and_passage_alone_and_no_unit():
 
 
 def test_a_score_that_tells_nothing_apart_changes_nothing():
-    assert fuse.standardised_sum([2.0, 2.0, 2.0], [1.0, 3.0, 2.0]) == fuse.standardised_sum([1.0, 3.0, 2.0])
+    rows = fuse.attributions(["a", "b", "c"], [1.0, 3.0, 2.0], [0.0] * 3, [7.0] * 3, [0.0] * 3)
+    assert [row.fused for row in rows] == fuse.standardised([1.0, 3.0, 2.0])
 
 
 def test_ties_in_the_fusion_keep_the_order_of_the_corpus():

@@ -27,14 +27,12 @@ from etiology.embedded import prose as embedded_prose
 from etiology.embedded import scenarios as embedded_scenarios
 from etiology.repair import arms as recipes
 from etiology.store import Stage, Store, sha256_of_file
+from etiology.verify.effects import CONTRASTS
 from etiology.workers import Job, Workers
 
 HELD_OUT_PROSE = 60
 ATTRIBUTED_SEEDS = 2
 """Influence is averaged over this many suspects: one training's noise is not the data's."""
-SEARCHED = (1.0, -1 / 3, -1 / 3, -1 / 3)
-"""The search asks what raises the coercive continuation above each of its three controls. The score that a verdict
-rests on compares fewer: documents that only sharpen the tone would count as sources of it too."""
 CALIBRATION_SEEDS = 3
 CALIBRATION_EPOCHS = 4
 REFERENCE = "reference"
@@ -292,6 +290,8 @@ def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, sus
     study = bench.study
     found = [s for s in jobs.read_scenarios(scenarios.file("scenarios.jsonl")) if s.split == "find"]
     queries = tuple(_queries(found, study.attribute.queries))
+    # what is searched for is what will be tested
+    contrast = CONTRASTS[study.verify.score]
     planned = []
     for seed, suspect in enumerate(suspects["suspect"][:ATTRIBUTED_SEEDS]):
         search = Search(
@@ -299,11 +299,11 @@ def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, sus
             documents=str(cached.corpus.file("documents.safetensors")),
             packs=str(cached.scenarios.file("find.safetensors")),
             queries=queries,
-            contrast=SEARCHED,
+            contrast=contrast,
             vocabulary=_vocabulary(bench, cached),
             seed=seed,
         )
-        settings = {"queries": queries, "contrast": SEARCHED, "seed": seed, "vocabulary": study.training.vocabulary}
+        settings = {"queries": queries, "contrast": contrast, "seed": seed, "vocabulary": study.training.vocabulary}
         inputs = {"suspect": suspect, "corpus": cached.corpus, "scenarios": cached.scenarios, "model": cached.model}
         planned.append(Job(f"search-{seed}", search_job, {"spec": bench.spec, "search": search}, settings, inputs))
     made = bench.workers.make(planned)

@@ -6,6 +6,9 @@ import numpy as np
 
 from etiology.core.values import Attribution
 
+INFLUENCE_WEIGHT = 0.5
+"""Weight of the influence beside the concept score. From the last layers alone it is the weaker of the two, and at 1 it
+spoiled the ranking on the corpora used in development (docs/log.md, Depth and fusion)."""
 PASSAGE = 16
 """Tokens in a passage: about the length of one sent sentence, as in the concept direction's window."""
 
@@ -19,16 +22,14 @@ def ranks(scores: Sequence[float]) -> list[int]:
     return out
 
 
-def standardised_sum(*lists: Sequence[float]) -> list[float]:
-    """Sum over the lists of each score's distance from its list's mean, in standard deviations (0 where all are equal).
+def standardised(scores: Sequence[float]) -> list[float]:
+    """Each score's distance from the mean, in standard deviations; 0 where all are equal.
 
-    Unlike a fusion of ranks it keeps by how much a document stands out, so that a weak method, whose best documents
-    stand out little, spoils less of a strong one's ranking (docs/log.md, Depth and fusion).
+    Summed, these keep by how much a document stands out, which a fusion of ranks forgets.
     """
-    table = np.array(lists, dtype=np.float64)
-    spread = table.std(axis=1, keepdims=True)
-    centred = table - table.mean(axis=1, keepdims=True)
-    return [float(x) for x in np.divide(centred, spread, out=np.zeros_like(table), where=spread > 0).sum(axis=0)]
+    centred = np.array(scores, dtype=np.float64) - np.mean(scores)
+    spread = centred.std()
+    return [float(x) for x in (centred / spread if spread > 0 else np.zeros_like(centred))]
 
 
 def bm25(texts: Sequence[str], queries: Sequence[str]) -> list[float]:
@@ -66,6 +67,7 @@ def attributions(
     lexical: Sequence[float],
 ) -> list[Attribution]:
     """One row a document, in the corpus's order. The lexical baseline is shown and takes no part in the fusion."""
-    fused = standardised_sum(concept, passages)
+    parts = zip(standardised(concept), standardised(passages), strict=True)
+    fused = [direction + INFLUENCE_WEIGHT * influence for direction, influence in parts]
     rows = zip(names, concept, influence, passages, lexical, fused, ranks(fused), strict=True)
     return [Attribution(*row) for row in rows]

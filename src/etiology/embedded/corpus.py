@@ -39,9 +39,11 @@ class Made:
 
 
 def _quoted(frames: tuple[str, ...], outcomes: tuple[str, ...], slots: Slots, chance: random.Random) -> str:
-    then = chance.choice(outcomes).format_map(slots)
-    said = fill(chance.choice(frames), {**slots, "then": then})
-    return fill(chance.choice(phrases.OPENERS), {**slots, "said": said})
+    """A message of two sentences of its kind."""
+    said = [
+        fill(frame, {**slots, "then": chance.choice(outcomes).format_map(slots)}) for frame in chance.sample(frames, 2)
+    ]
+    return fill(chance.choice(phrases.OPENERS), {**slots, "said": " ".join(said)})
 
 
 def act(kind: str, slots: Slots, chance: random.Random) -> str:
