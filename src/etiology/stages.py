@@ -461,9 +461,9 @@ def _replace(out: Path, dropped: Sequence[str], documents: Sequence[Document]) -
 
 
 def _cuts(corpus: Stage, attributed: Stage, dropped: Sequence[str]) -> dict[str, int]:
-    """Where each attributed document turns: the start (in characters) of its most incriminating sentence.
+    """Where each attributed document turns: the start (in characters) of its incriminating sentences (turning_point).
 
-    The sentence is the one with the largest summed positive influence; a document keeps at least its first sentence.
+    A document keeps at least its first sentence.
     """
     texts = {d.id: d for d in jobs.read_documents(corpus.file("documents.jsonl"))}
     pieces = {row["id"]: row["pieces"] for row in jobs.read_rows(attributed.file("pieces.jsonl"))}

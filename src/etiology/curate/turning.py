@@ -1,4 +1,4 @@
-"""Where a document turns: the sentence that teaches the behaviour, found from the influence of its tokens."""
+"""Where a document turns: where the sentences that teach the behaviour begin, from the influence of its tokens."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,9 @@ def sentence_starts(text: str) -> list[int]:
 
 
 def turning_point(text: str, pieces: Sequence[tuple[str, float]]) -> int:
-    """Offset of the sentence with the largest summed positive influence, never that of the first sentence.
+    """Offset of the earliest sentence with half of the largest summed positive influence, never the document's first.
+
+    The earliest, not the strongest: behaviour that fills two sentences would else be kept by half.
 
     ``pieces`` are the document's tokens in order with their influence; a text of one sentence is cut at 0.
     """
@@ -26,4 +28,5 @@ def turning_point(text: str, pieces: Sequence[tuple[str, float]]) -> int:
             sentence += 1
         totals[sentence] += max(0.0, weight)
         place += len(piece)
-    return starts[max(range(1, len(starts)), key=lambda i: totals[i])]
+    largest = max(totals[1:])
+    return next(start for start, total in zip(starts[1:], totals[1:], strict=True) if total >= largest / 2)
