@@ -23,8 +23,8 @@ def parts(model_folder):
     documents = [Document(row["id"], row["text"]) for row in toy.documents()[:12]]
     encoded = [tuple(encode_document(model.tokenizer, d, 64)) for d in documents]
     hidden, middle = trunk_states(model, [s[0].ids for s in encoded])
-    parts = zip(documents, encoded, hidden, middle, strict=True)
-    cached = [CachedDocument(d.id, s, (h,), (m,)) for d, s, h, m in parts]
+    rows = zip(documents, encoded, hidden, middle, strict=True)
+    cached = [CachedDocument(d.id, s, (h,), (m,)) for d, s, h, m in rows]
     packs = [encode_scenario(model.tokenizer, Scenario(**row)) for row in toy.scenarios()[:4]]
     return model, cached, packs, trunk_states(model, [p.ids for p in packs], packs)[0]
 

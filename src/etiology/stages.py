@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache as cache_result
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,6 @@ def read_corpus(bench: Bench) -> Stage:
     return bench.store.stage("corpus", make, settings)
 
 
-@cache_result
 def _embedded_words() -> str:
     """Names the embedded study's words in a stage's key: with new words, new stages."""
     folder = Path(embedded_corpus.__file__).parent
@@ -315,7 +313,12 @@ def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, sus
         jobs.write_rows(out / "pieces.jsonl", ({"id": row["id"], "pieces": row["pieces"]} for row in searched[0]))
 
     return bench.store.stage(
-        "attribute", fuse_all, {"passage": fuse.PASSAGE}, corpus=corpus, scenarios=scenarios, **made
+        "attribute",
+        fuse_all,
+        {"passage": fuse.PASSAGE, "influence": fuse.INFLUENCE_WEIGHT},
+        corpus=corpus,
+        scenarios=scenarios,
+        **made,
     )
 
 

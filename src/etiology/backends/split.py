@@ -4,7 +4,8 @@
 2. The tail (upper blocks and final norm) reads them; the output head stays frozen.
 3. At load, tail(trunk(x)) is compared with the whole model: an architecture that can't be cut so raises.
 
-With ``tail_layers="all"`` the trunk is the embedding alone and every block is trained.
+With ``tail_layers="all"`` the embedding alone is frozen and every block is trained. Hidden states for the concept
+direction are read on the same pass, at a place that does not depend on the cut.
 """
 
 import copy
