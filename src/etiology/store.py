@@ -19,7 +19,8 @@ from typing import Any, Self
 
 from etiology.core.errors import EvidenceError, StoreError
 
-FORMAT = "etiology store 1"
+FORMAT = "etiology store 2"
+"""Raised when a stage's files change: a folder of an older layout is refused, not misread."""
 MANIFEST = "manifest.json"
 
 
