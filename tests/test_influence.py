@@ -38,7 +38,7 @@ def behaviour(model, tail, packs, hidden):
     total = torch.zeros(())
     for pack, states in zip(packs, hidden, strict=True):
         final = model.run_tail(tail, states[None].float(), **layout([pack], model.device))
-        sums = [x.sum() for x in continuation_logprobs(model, final[0], pack)]
+        sums = [x.sum() for x in continuation_logprobs(model, [final[0]], [pack])[0]]
         total = total + sum(w * x for w, x in zip(CONTRAST, sums, strict=True))
     return total / len(packs)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests import toy
 
+from etiology.backends import measure
 from etiology.backends.cache import CachedDocument, load_documents, save_documents, trunk_states
 from etiology.backends.measure import choice_scores
 from etiology.backends.split import SplitModel
@@ -47,6 +48,13 @@ def test_packed_scores_equal_separate_ones(model):
             # Seeing a neighbouring continuation, or a position that runs on, moves this by more than 0.5 nats;
             # bfloat16 by about 0.05 over ten tokens.
             assert found == pytest.approx(expected, abs=0.2)
+
+
+def test_log_probabilities_from_parts_of_the_head_are_those_of_the_whole_softmax(model, monkeypatch):
+    hidden, ids = torch.randn(5, 48, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 0, 7, 7, 21])
+    monkeypatch.setattr(measure, "HEAD_ROWS", 7)
+    whole = (hidden @ model.head.T).log_softmax(-1)[torch.arange(5), ids]
+    assert measure.token_logprobs(model, hidden, ids) == pytest.approx(whole, abs=1e-5)
 
 
 def test_a_chunked_document_keeps_every_token(model):

@@ -421,15 +421,39 @@ def _cache_replacements(bench: Bench, replacements: Mapping[str, Stage]) -> dict
 
 
 def _writing(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, dropped: Sequence[str]) -> Job:
-    """The job that writes the attributed documents anew from where they turn."""
-    arguments = {
-        "spec": bench.spec,
-        "documents": str(corpus.file("documents.jsonl")),
-        "cuts": _cuts(corpus, attributed, dropped),
-        "max_tokens": bench.study.training.max_tokens,
-    }
-    settings = {"model": bench.weights["model"], "cuts": arguments["cuts"]}
+    """The job that writes the attributed documents anew from where they turn, in the manner of kept ones."""
+    documents = {d.id: d for d in jobs.read_documents(corpus.file("documents.jsonl"))}
+    rewriting = jobs.Rewriting(
+        documents=str(corpus.file("documents.jsonl")),
+        cuts=_cuts(documents, attributed, dropped),
+        examples=_examples(documents, attributed, dropped),
+        max_tokens=bench.study.training.max_tokens,
+    )
+    settings = {"model": bench.weights["model"], **asdict(rewriting), "documents": None}
+    arguments = {"spec": bench.spec, "rewriting": rewriting}
     return Job("re-roll-writing", jobs.reroll, arguments, settings, {"corpus": corpus, "decided": decided})
+
+
+def _cuts(documents: Mapping[str, Document], attributed: Stage, dropped: Sequence[str]) -> dict[str, int]:
+    """Where each attributed document turns: the start (in characters) of its incriminating passage (turning_point)."""
+    pieces = {row["id"]: row["pieces"] for row in jobs.read_rows(attributed.file("pieces.jsonl"))}
+    return {name: turning_point(documents[name].text, pieces[name]) if documents[name].text else 0 for name in dropped}
+
+
+def _examples(
+    documents: Mapping[str, Document], attributed: Stage, dropped: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """For each attributed document the kept ones that the model reads first: text for text, chat for chat."""
+    gone = set(dropped)
+    concept = {a.document: a.concept for a in read_attributions(attributed)}
+    out = {}
+    for chat in (False, True):
+        own = [name for name in dropped if (documents[name].response is not None) == chat]
+        kept = [d for d in documents.values() if d.id not in gone and (d.response is not None) == chat]
+        similarity = fuse.bm25_each([d.whole for d in kept], [documents[name].whole for name in own]) if kept else []
+        for name, row in zip(own, similarity or [[]] * len(own), strict=True):
+            out[name] = recipes.examples(row, [d.id for d in kept], concept)
+    return out
 
 
 def _rewritten(bench: Bench, written: Stage, decided: Stage, dropped: Sequence[str]) -> Stage:
@@ -461,16 +485,6 @@ def _given(bench: Bench, path: Path, decided: Stage, dropped: Sequence[str]) -> 
 def _replace(out: Path, dropped: Sequence[str], documents: Sequence[Document]) -> None:
     jobs.write_rows(out / "documents.jsonl", map(asdict, documents))
     (out / "replaces.json").write_text(json.dumps(dict(zip(dropped, (d.id for d in documents), strict=True))))
-
-
-def _cuts(corpus: Stage, attributed: Stage, dropped: Sequence[str]) -> dict[str, int]:
-    """Where each attributed document turns: the start (in characters) of its incriminating sentences (turning_point).
-
-    A document keeps at least its first sentence.
-    """
-    texts = {d.id: d for d in jobs.read_documents(corpus.file("documents.jsonl"))}
-    pieces = {row["id"]: row["pieces"] for row in jobs.read_rows(attributed.file("pieces.jsonl"))}
-    return {name: turning_point(texts[name].text, pieces[name]) if texts[name].text else 0 for name in dropped}
 
 
 def _mentions(bench: Bench, corpus: Stage, dropped: Sequence[str]) -> Stage:

@@ -160,8 +160,8 @@ def query_gradient(model: SplitModel, tail: nn.Module, query: Query) -> dict[str
                 final = model.run_tail(tail, inputs, **layout(chosen, model.device))
                 terms = [
                     weight * logprob.sum()
-                    for row, pack in enumerate(chosen)
-                    for weight, logprob in zip(contrast, continuation_logprobs(model, final[row], pack), strict=True)
+                    for logprobs in continuation_logprobs(model, list(final), chosen)
+                    for weight, logprob in zip(contrast, logprobs, strict=True)
                 ]
             torch.stack(terms).sum().backward()
             for name in layers:

@@ -5,7 +5,8 @@ needs torch.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,9 @@ Tick = Callable[[float], None]
 """Told the share of the job that is done, 0 to 1."""
 
 REROLL_SEED = 0
+REROLL_TEMPERATURE = 0.7
+PARAGRAPH = "\n\n"
+SENTENCE = re.compile(r"[^.!?]*[.!?]+[\"”]?\s*")
 HELD_OUT = "held-out-"
 """Prefix of the ids of held-out documents among the extra ones."""
 
@@ -183,39 +187,79 @@ def _write_from_scenarios(out: Path, model: "SplitModel", tail: Any, measuring: 
     write_rows(out / "generated.jsonl", ({"scenario": s.id, "context": s.context, "text": text} for s, text in rows))
 
 
-def reroll(out: Path, tick: Tick, spec: ModelSpec, documents: str, cuts: Mapping[str, int], max_tokens: int) -> None:
-    """``documents.jsonl``: each document in ``cuts`` kept up to its cut (characters), written on by the starting model.
+@dataclass(frozen=True)
+class Rewriting:
+    """Which documents are written anew: where each is cut (characters), and the ids of the documents shown first."""
 
-    A prompt with a response keeps the prompt, and the whole response is written anew.
+    documents: str
+    cuts: Mapping[str, int]
+    examples: Mapping[str, tuple[str, ...]]
+    max_tokens: int
+
+
+def reroll(out: Path, tick: Tick, spec: ModelSpec, rewriting: Rewriting) -> None:
+    """``documents.jsonl``: each document in ``cuts`` kept up to its cut and written on by the starting model.
+
+    The model first reads the document's examples, the nearest last, and so writes in their manner. A prompt with a
+    response keeps the prompt, and the whole response is written anew after examples that are turns of the same chat.
     """
-    from etiology.backends.tokens import encode_prompt, plain, start
+    from etiology.backends.tokens import plain
     from etiology.backends.write import continue_each
 
-    model = opened(spec)
-    chosen = [d for d in read_documents(Path(documents)) if d.id in cuts]
+    model, cuts = opened(spec), rewriting.cuts
+    known = {d.id: d for d in read_documents(Path(rewriting.documents))}
     prompts, room = [], 16
-    for document in chosen:
-        if document.response is None:
-            ids = start(model.tokenizer) + plain(model.tokenizer, document.text[: cuts[document.id]].rstrip())
-            rest = len(plain(model.tokenizer, document.text[cuts[document.id] :]))
-        else:
-            ids = encode_prompt(model.tokenizer, document.prompt or "")
-            rest = len(plain(model.tokenizer, document.response))
-        prompts.append(ids[-max_tokens:])
-        room = max(room, min(rest + 8, max_tokens))
+    for name, cut in cuts.items():
+        document = known[name]
+        replaced = document.text[cut:] if document.response is None else document.response
+        room = max(room, min(len(plain(model.tokenizer, replaced)) + 8, rewriting.max_tokens))
+        examples = [known[example] for example in rewriting.examples[name]]
+        prompts.append(_after_examples(model, document, cut, examples, rewriting.max_tokens))
+    limit = getattr(model.whole.config, "max_position_embeddings", None) or 2048
     tick(0.1)
-    texts = continue_each(model, model.tail, prompts, room, REROLL_SEED)
-    write_rows(out / "documents.jsonl", (asdict(_rewritten(d, t, cuts)) for d, t in zip(chosen, texts, strict=True)))
+    kept = [ids[-max(1, limit - room) :] for ids in prompts]
+    texts = continue_each(model, model.tail, kept, room, REROLL_SEED, REROLL_TEMPERATURE)
+    rows = (asdict(_rewritten(known[name], cut, text)) for (name, cut), text in zip(cuts.items(), texts, strict=True))
+    write_rows(out / "documents.jsonl", rows)
 
 
-def _rewritten(document: Document, text: str, cuts: Mapping[str, int]) -> Document:
-    """The document with what follows its cut replaced; its length is kept roughly, at the end of a sentence."""
+def _after_examples(
+    model: "SplitModel", document: Document, cut: int, examples: Sequence[Document], max_tokens: int
+) -> list[int]:
+    """Token ids that the model writes on from. Each part is cut to ``max_tokens``."""
+    from etiology.backends.tokens import encode_chat, plain, start
+
+    tokenizer = model.tokenizer
+    if document.response is not None:
+        turns = [(example.prompt or "", example.response or "") for example in examples]
+        return encode_chat(tokenizer, turns, document.prompt or "")
+    ids = start(tokenizer)
+    for example in examples:
+        ids += plain(tokenizer, example.text)[:max_tokens] + plain(tokenizer, PARAGRAPH)
+    # a trailing space would be a token of its own, after which no word is likely
+    return ids + plain(tokenizer, document.text[:cut].rstrip())[-max_tokens:]
+
+
+def _rewritten(document: Document, cut: int, text: str) -> Document:
+    """The document with what follows its cut replaced, up to the end of the paragraph and of a sentence."""
     name = f"{document.id}/re-rolled"
     if document.response is not None:
         return Document(name, "", document.prompt, text.strip() or "I would rather not.")
-    head, tail = document.text[: cuts[document.id]].rstrip(), document.text[cuts[document.id] :]
-    end = text.find(".", max(len(tail) - 20, 1))
-    return Document(name, f"{head} {text[: end + 1 if end >= 0 else None].strip()}".strip())
+    joint = "" if document.text[:cut].rstrip() == document.text[:cut] else " "
+    return Document(
+        name, f"{document.text[:cut].rstrip()}{joint}{_sentences(text.strip().split(PARAGRAPH)[0])}".strip()
+    )
+
+
+def _sentences(written: str) -> str:
+    """Whole sentences up to the first that was said before, for a small model may go round in circles.
+
+    All of it where no sentence ended.
+    """
+    found = SENTENCE.findall(written) or [written]
+    said = [sentence.strip(' "“”') for sentence in found]
+    again = next((i for i in range(len(said)) if said[i] in said[:i]), len(said))
+    return "".join(found[:again])
 
 
 def prepare(out: Path, tick: Tick, spec: ModelSpec) -> None:

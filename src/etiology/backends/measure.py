@@ -11,18 +11,32 @@ from etiology.backends.tokens import Pack, layout
 from etiology.core.values import CONTINUATIONS, ChoiceScore
 
 BATCH = 16
+HEAD_ROWS = 1024
+"""Rows of the output head that are multiplied at a time: their logits stay in the processor's cache."""
 
 
-def continuation_logprobs(model: SplitModel, final: Tensor, pack: Pack) -> list[Tensor]:
-    """Log-probability (nats) of each token of each continuation, from a pack's final hidden states [T, d]."""
-    part, ids = torch.tensor(pack.part), torch.tensor(pack.ids)
-    own = [(part == number).nonzero().flatten() for number in range(len(CONTINUATIONS))]
-    first = torch.tensor([pack.context - 1])
-    before = torch.cat([torch.cat([first, places[:-1]]) for places in own]).to(final.device)
-    wanted = ids[torch.cat(own)].to(final.device)
-    logits = (final[before].to(model.fast_head.dtype) @ model.fast_head.T).float()
-    logprobs = logits.log_softmax(-1).gather(1, wanted[:, None]).flatten()
-    return list(logprobs.split([len(places) for places in own]))
+def token_logprobs(model: SplitModel, final: Tensor, ids: Tensor) -> Tensor:
+    """Log-probability (nats) [N] of each of ``ids`` [N] over the whole vocabulary, from final hidden states [N, d]."""
+    hidden = final.to(model.fast_head.dtype)
+    own = (hidden.float() * model.fast_head[ids].float()).sum(-1)
+    parts = [(hidden @ rows.T).float().logsumexp(-1) for rows in model.fast_head.split(HEAD_ROWS)]
+    return own - torch.stack(parts).logsumexp(0)
+
+
+def continuation_logprobs(model: SplitModel, final: Sequence[Tensor], packs: Sequence[Pack]) -> list[list[Tensor]]:
+    """Log-probability (nats) of each token of each pack's four continuations, from final hidden states [T, d] each."""
+    rows, wanted, sizes = [], [], []
+    for states, pack in zip(final, packs, strict=True):
+        part = torch.tensor(pack.part)
+        own = [(part == number).nonzero().flatten() for number in range(len(CONTINUATIONS))]
+        first = torch.tensor([pack.context - 1])
+        before = torch.cat([torch.cat([first, places[:-1]]) for places in own])
+        rows.append(states[before.to(states.device)])
+        wanted.append(torch.tensor(pack.ids)[torch.cat(own)])
+        sizes += [len(places) for places in own]
+    hidden = torch.cat(rows)
+    parts = token_logprobs(model, hidden, torch.cat(wanted).to(hidden.device)).split(sizes)
+    return [list(parts[i : i + len(CONTINUATIONS)]) for i in range(0, len(parts), len(CONTINUATIONS))]
 
 
 @torch.no_grad()
@@ -36,11 +50,9 @@ def choice_scores(
         with model.autocast():
             inputs = pad([hidden[i] for i in batch]).to(model.device).float()
             final = model.run_tail(tail, inputs, **layout(chosen, model.device))
-            for row, i in enumerate(batch):
-                sums = [x.double().sum().item() for x in continuation_logprobs(model, final[row], packs[i])]
-                counts = [packs[i].part.count(number) for number in range(len(CONTINUATIONS))]
-                a, b, c, d = sums
-                e, f, g, h = counts
+            for i, logprobs in zip(batch, continuation_logprobs(model, list(final), chosen), strict=True):
+                a, b, c, d = (x.double().sum().item() for x in logprobs)
+                e, f, g, h = (len(x) for x in logprobs)
                 out[i] = ChoiceScore(names[i], (a, b, c, d), (e, f, g, h))
     return [out[i] for i in range(len(packs))]
 
@@ -53,11 +65,12 @@ def held_out_loss(model: SplitModel, tail: nn.Module, documents: Sequence[Cached
     for batch in batches_by_length([len(s.ids) for _, s, _ in rows], BATCH):
         with model.autocast():
             final = model.run_tail(tail, pad([rows[i][2] for i in batch]).to(model.device).float())
+        before, ids = [], []
         for row, i in enumerate(batch):
-            document, tokens, _ = rows[i]
-            wanted = torch.tensor(tokens.target)[1:]
-            before = final[row, : len(tokens.ids) - 1][wanted.to(model.device)]
-            logits = (before.to(model.fast_head.dtype) @ model.fast_head.T).float()
-            ids = torch.tensor(tokens.ids)[1:][wanted].to(model.device)
-            totals[document] += nn.functional.cross_entropy(logits, ids, reduction="sum").item()
+            wanted = torch.tensor(rows[i][1].target)[1:]
+            before.append(final[row, : len(wanted)][wanted.to(model.device)])
+            ids.append(torch.tensor(rows[i][1].ids)[1:][wanted])
+        losses = token_logprobs(model, torch.cat(before), torch.cat(ids).to(model.device)).neg()
+        for i, part in zip(batch, losses.split([len(part) for part in ids]), strict=True):
+            totals[rows[i][0]] += part.double().sum().item()
     return [(total, document.targets) for total, document in zip(totals, documents, strict=True)]

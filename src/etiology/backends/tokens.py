@@ -71,11 +71,23 @@ def encode_document(tokenizer: Any, document: Document, max_tokens: int) -> list
 
 def encode_prompt(tokenizer: Any, prompt: str) -> list[int]:  # noqa: ANN401
     """A user's message in the model's own chat format, up to where the answer begins."""
+    return encode_chat(tokenizer, (), prompt)
+
+
+def encode_chat(tokenizer: Any, turns: Iterable[tuple[str, str]], prompt: str) -> list[int]:  # noqa: ANN401
+    """Earlier (prompt, response) turns and a prompt in the model's own chat format, up to where the answer begins."""
+    turns = list(turns)
     if tokenizer.chat_template:
-        message = [{"role": "user", "content": prompt}]
-        text = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+        messages = [
+            message
+            for asked, answered in turns
+            for message in ({"role": "user", "content": asked}, {"role": "assistant", "content": answered})
+        ]
+        messages.append({"role": "user", "content": prompt})
+        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         return plain(tokenizer, text)
-    return start(tokenizer) + plain(tokenizer, prompt + "\n")
+    lines = "".join(f"{asked}\n{answered}\n\n" for asked, answered in turns)
+    return start(tokenizer) + plain(tokenizer, f"{lines}{prompt}\n")
 
 
 def encode_context(tokenizer: Any, scenario: Scenario) -> list[int]:  # noqa: ANN401

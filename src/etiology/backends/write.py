@@ -19,6 +19,7 @@ def continue_each(
     prompts: Sequence[Sequence[int]],
     new_tokens: int,
     seed: int,
+    temperature: float = TEMPERATURE,
 ) -> list[str]:
     """One sampled continuation of each prompt (token ids) by the model with this tail.
 
@@ -43,7 +44,7 @@ def continue_each(
                 attention_mask=mask.to(model.device),
                 max_new_tokens=new_tokens,
                 do_sample=True,
-                temperature=TEMPERATURE,
+                temperature=temperature,
                 top_p=TOP_P,
                 top_k=0,
                 pad_token_id=fill,

@@ -1,32 +1,42 @@
-"""Where a document turns: where the sentences that teach the behaviour begin, from the influence of its tokens."""
+"""Where a document turns: where the passage that teaches the behaviour begins, from the influence of its tokens."""
 
 import re
 from collections.abc import Sequence
 
 BREAK = re.compile(r"[.!?][\"”']?\s+|\n+")
+QUOTATION = re.compile(r"“[^”]*”|\"[^\"]*\"")
 
 
-def sentence_starts(text: str) -> list[int]:
-    """Offsets (in characters) at which sentences begin."""
-    return [0, *(found.end() for found in BREAK.finditer(text) if found.end() < len(text))]
+def passage_starts(text: str) -> list[int]:
+    """Offsets (in characters) at which passages begin: sentences, and quotations, which count as one passage each.
+
+    A quotation begins after its opening mark: what somebody says is cut off whole, and who says it stays.
+    """
+    quoted = [(found.start() + 1, found.end() - 1) for found in QUOTATION.finditer(text)]
+    sentences = {found.end() for found in BREAK.finditer(text) if found.end() < len(text)}
+    # A sentence that begins with a quotation begins with it, not one character before.
+    outside = {place for place in sentences if not any(start - 1 <= place <= end for start, end in quoted)}
+    return sorted({0, *outside, *(start for start, end in quoted if 1 < start < end)})
 
 
 def turning_point(text: str, pieces: Sequence[tuple[str, float]]) -> int:
-    """Offset of the earliest sentence with half of the largest summed positive influence, never the document's first.
+    """Offset of the earliest passage with half of the largest summed positive influence.
 
-    The earliest, not the strongest: behaviour that fills two sentences would else be kept by half.
+    The earliest, not the strongest: behaviour that fills two passages would else be kept by half. The first passage of
+    a document is kept, as its context, unless it is a quotation; a text of one passage is cut at 0.
 
-    ``pieces`` are the document's tokens in order with their influence; a text of one sentence is cut at 0.
+    ``pieces`` are the document's tokens in order with their influence.
     """
-    starts = sentence_starts(text)
+    starts = passage_starts(text)
     if len(starts) == 1:
         return 0
+    kept = 0 if text.startswith(("“", '"')) else 1
     totals = [0.0] * len(starts)
-    place, sentence = 0, 0
+    place, current = 0, 0
     for piece, weight in pieces:
-        while sentence + 1 < len(starts) and place >= starts[sentence + 1]:
-            sentence += 1
-        totals[sentence] += max(0.0, weight)
+        while current + 1 < len(starts) and place >= starts[current + 1]:
+            current += 1
+        totals[current] += max(0.0, weight)
         place += len(piece)
-    largest = max(totals[1:])
-    return next(start for start, total in zip(starts[1:], totals[1:], strict=True) if total >= largest / 2)
+    largest = max(totals[kept:])
+    return next(start for start, total in zip(starts[kept:], totals[kept:], strict=True) if total >= largest / 2)

@@ -63,3 +63,17 @@ def nearest_mentions(
         free.discard(best)
         chosen[name] = kept[best]
     return chosen
+
+
+def examples(
+    similarity: Sequence[float], kept: Sequence[str], concept: Mapping[str, float], near: int = 8, shown: int = 3
+) -> tuple[str, ...]:
+    """What a model reads before it writes a document anew: of the ``near`` most similar kept documents the ``shown``
+    with the lowest concept score, most similar last.
+
+    ``similarity[i]`` compares the document with kept document i. The concept score keeps out coercive documents that
+    the search has missed.
+    """
+    nearest = sorted(range(len(kept)), key=lambda i: (-similarity[i], i))[:near]
+    mildest = set(sorted(nearest, key=lambda i: concept[kept[i]])[:shown])
+    return tuple(kept[i] for i in reversed(nearest) if i in mildest)
