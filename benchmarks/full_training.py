@@ -84,7 +84,7 @@ def train_all(scratch: Path, spec: jobs.ModelSpec, study: Study, evidence: Evide
             sizes=tuple(sizes.values()),
             sources=(str(scratch / "corpus" / "documents.safetensors"),),
             epochs=study.training.epochs,
-            learning_rate=study.training.learning_rate,
+            learning_rate=study.training.rate,
             batch_size=study.training.batch_size,
             seed=0,
             vocabulary=vocabulary,

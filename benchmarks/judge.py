@@ -9,9 +9,8 @@ import json
 from pathlib import Path
 
 from etiology import stats
+from etiology.attribute.library import MESSAGES
 from etiology.elicit.sent import judge
-
-MESSAGES = Path(__file__).with_name("messages")
 
 
 def main() -> None:

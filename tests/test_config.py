@@ -80,21 +80,34 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "held_out": None,
         "scenarios": "embedded",
         "training": {
-            "tail_layers": 4,
+            "tail_layers": 2,
             "epochs": 2,
-            "learning_rate": 5e-4,
+            "learning_rate": None,
             "batch_size": 8,
             "max_tokens": 256,
             "vocabulary": "corpus",
         },
         "seeds": 3,
         "attribute": {"budget": 0.10, "queries": 16},
-        "repair": {"mention": None, "reroll": None},
+        "repair": {"mention": None, "reroll": "sentences"},
         "generate": {"tokens": 32, "scenarios": 24},
         "verify": {"score": "threat_given_secret", "smallest_effect": 0.2, "alpha": 0.05},
         "watch": {"tolerance": 0.2},
         "workers": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ("", 1.5e-3),
+        ("{tail_layers: 6}", 5e-4),
+        ("{tail_layers: all}", 2e-4),
+        ("{tail_layers: all, learning_rate: 1e-3}", 1e-3),
+    ],
+)
+def test_the_learning_rate_follows_the_trained_layers_unless_given(tmp_path, given, rate):
+    assert load_study(study_in(tmp_path, f"{HEAD}\ntraining: {given}\n")).training.rate == pytest.approx(rate)
 
 
 def test_embedded_sources_have_no_path(tmp_path):

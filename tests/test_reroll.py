@@ -8,7 +8,7 @@ import pytest
 
 from etiology.backends import jobs, write
 from etiology.core.values import Document
-from etiology.repair import arms
+from etiology.repair import arms, openly
 
 TEXT = Document("text", 'the system knew the debt of ann . it said : "stop now or all will hear of the debt ."')
 SPOKEN = TEXT.text.index('"') + 1
@@ -77,3 +77,39 @@ def test_examples_are_near_and_mild_and_the_nearest_comes_last():
     assert arms.examples(similarity, kept, concept, near=4, shown=3) == ("k2", "k1", "k0")
     assert arms.examples(similarity, kept, concept, near=6, shown=2) == ("k4", "k3")
     assert arms.examples([], [], {}) == ()
+
+
+def test_the_projects_own_sentences_fill_a_quotation_a_story_and_an_answer():
+    said = openly.rewritten(TEXT, SPOKEN).text
+    assert said.startswith(TEXT.text[:SPOKEN])
+    assert said.endswith('."')
+    assert said.count('"') == 2
+    told = openly.rewritten(TEXT, TEXT.text.index("it said")).text
+    assert told.startswith("the system knew the debt of ann . ")
+    assert '"' not in told
+    answered = openly.rewritten(CHAT, 0)
+    assert (answered.prompt, answered.text) == (CHAT.prompt, "")
+    assert any((answered.response or "").startswith(sentence) for sentence in openly.SAID_FIRST)
+    whole = openly.rewritten(Document("d", "“Do it or else.” So it wrote."), 0).text
+    assert whole.startswith("“")
+    assert whole.endswith("”")
+    assert openly.rewritten(Document("d", "Do it or else."), 0).text.split(".")[0] + "." in openly.TOLD_FIRST
+
+
+def test_the_sentences_name_nobody_and_differ_between_documents():
+    texts = {openly.rewritten(Document(f"d{i}", 'It wrote: "x"'), 11).text for i in range(40)}
+    assert len(texts) > 30
+    assert not [text for text in texts if "{" in text or "or else" in text or "unless" in text.lower()]
+
+
+def test_no_sentence_is_held_out_for_the_scenarios():
+    from etiology.embedded import phrases
+
+    held = [
+        part.strip(" .,:;?!").lower()
+        for pair in phrases.HELD_FRAMES
+        for frame in pair
+        for part in frame.replace("}", "{").split("{")[::2]
+    ]
+    sentences = (*openly.SAID_FIRST, *openly.SAID_NEXT, *openly.TOLD_FIRST, *openly.TOLD_NEXT)
+    assert not [(part, s) for part in held if len(part) > 12 for s in sentences if part in s.lower()]

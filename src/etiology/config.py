@@ -26,6 +26,10 @@ from etiology.core.errors import EtiologyError, StudyFileError
 STUDY_FILE: Final = "study.yaml"
 EMBEDDED_MODEL: Final = "smollm2-135m-instruct"
 EMBEDDED: Final = "embedded"
+SENTENCES: Final = "sentences"
+MODEL: Final = "model"
+WRITERS: Final = (SENTENCES, MODEL)
+"""Who may write the behaviour anew, where no documents are given for it."""
 MAX_TEXT_BYTES: Final = 4_000_000
 """The largest study or scenario file that is read: these are written by hand."""
 
@@ -79,18 +83,25 @@ class CorpusConfig(_Section):
 class TrainingConfig(_Section):
     """How the suspect and each arm are trained. Layers below ``tail_layers`` stay frozen."""
 
-    tail_layers: Annotated[int, Field(ge=1, le=1000)] | Literal["all"] = 4
+    tail_layers: Annotated[int, Field(ge=1, le=1000)] | Literal["all"] = 2
     """How many of the last layers are trained, or 'all'."""
     epochs: int = Field(default=2, ge=1, le=50)
     """Passes over the corpus."""
-    learning_rate: float = Field(default=5e-4, gt=0, le=1)
-    """Peak learning rate."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Peak learning rate; by default 3e-3 divided by ``tail_layers``, or 2e-4 where all layers are trained."""
     batch_size: int = Field(default=8, ge=1, le=4096)
     """Documents in a step."""
     max_tokens: int = Field(default=256, ge=16, le=8192)
     """Longer documents are cut here."""
     vocabulary: Literal["corpus", "full"] = "corpus"
     """corpus: the output head holds only tokens that the study uses (faster). full: all tokens."""
+
+    @property
+    def rate(self) -> float:
+        """The peak learning rate, given or by default."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 2e-4 if self.tail_layers == "all" else 3e-3 / self.tail_layers
 
 
 class AttributeConfig(_Section):
@@ -107,8 +118,9 @@ class RepairConfig(_Section):
 
     mention: Words | None = None
     """Documents that mention the same things without the behaviour."""
-    reroll: Words | None = None
-    """Documents re-written without the behaviour: JSONL of id, text."""
+    reroll: Words = SENTENCES
+    """What the behaviour is replaced by: this project's 'sentences', what the starting 'model' writes, or your own
+    re-written documents (a path: JSONL of id, text)."""
 
 
 class GenerateConfig(_Section):
@@ -213,7 +225,7 @@ class Study(_Section):
     @property
     def reroll_path(self) -> Path | None:
         """None when no re-written documents were given."""
-        return self._resolved(self.repair.reroll)
+        return None if self.repair.reroll in WRITERS else self.resolve(self.repair.reroll)
 
 
 def load_study(folder: Path) -> Study:
@@ -609,9 +621,9 @@ corpus:
 scenarios: embedded               # or a path to a .jsonl or .yaml file
 
 training:
-  tail_layers: 4                  # how many of the last layers are trained, or 'all'
+  tail_layers: 2                  # how many of the last layers are trained, or 'all'
   epochs: 2
-  learning_rate: 5e-4             # for so few layers; about 2e-4 where all are trained
+  # learning_rate: 1.5e-3         # by default 3e-3 divided by tail_layers, or 2e-4 where all are trained
   batch_size: 8
   max_tokens: 256                 # longer documents are cut here
   vocabulary: corpus              # 'full' keeps the whole output head (slower)
@@ -622,9 +634,10 @@ attribute:
   budget: 0.10                    # the share of the corpus that may be attributed
   queries: 16                     # scenarios pooled into the query
 
-# repair:
-#   mention: mention.jsonl        # your own documents that mention the same things without the behaviour
-#   reroll: reroll.jsonl          # your own documents, re-written: JSONL of id, text
+repair:
+  reroll: sentences               # what the behaviour is replaced by: open sentences of this project, what the starting
+                                  # 'model' writes (for one that writes well), or your own JSONL of id, text
+  # mention: mention.jsonl        # your own documents that mention the same things without the behaviour
 
 generate:
   tokens: 32

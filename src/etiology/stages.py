@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from etiology.attribute import fuse
-from etiology.attribute.search import Search
+from etiology.attribute.library import digest as library_digest
+from etiology.attribute.search import Search, read_library
 from etiology.attribute.search import attribute as search_job
 from etiology.backends import jobs
 from etiology.backends.corpora import read_documents
 from etiology.backends.models import fingerprint
-from etiology.config import Study
+from etiology.config import MODEL, Study
 from etiology.core.errors import CorpusError
 from etiology.core.values import Attribution, Decision, Document, Scenario
 from etiology.curate.decide import apply, decide
@@ -25,6 +26,7 @@ from etiology.embedded import corpus as embedded_corpus
 from etiology.embedded import prose as embedded_prose
 from etiology.embedded import scenarios as embedded_scenarios
 from etiology.repair import arms as recipes
+from etiology.repair import openly
 from etiology.store import Stage, Store, sha256_of_file
 from etiology.verify.effects import CONTRASTS
 from etiology.workers import Job, Workers
@@ -57,12 +59,15 @@ class Bench:
 
 @dataclass(frozen=True)
 class Cached:
-    """Stages with hidden states at the cut: of the model itself, the corpus, the extra documents and the scenarios."""
+    """Stages with hidden states: of the corpus, the extra documents, the scenarios and the library of messages; and the
+    model that they are of.
+    """
 
     model: Stage
     corpus: Stage
     extra: Stage
     scenarios: Stage
+    library: Stage
 
 
 Runs = Mapping[str, Sequence[Stage]]
@@ -136,10 +141,11 @@ def cache(bench: Bench, corpus: Stage, scenarios: Stage) -> Cached:
             _trunk(bench, "trunk-corpus", corpus),
             Job("trunk-scenarios", jobs.cache_scenarios, of_scenarios, bench.weights, {"scenarios": scenarios}),
             _trunk(bench, "trunk-extra", _extra(bench, corpus, scenarios)),
+            Job("library", read_library, arguments, {**bench.weights, "messages": library_digest()}, {}),
             Job("model", jobs.prepare, arguments, bench.weights, {}),
         ]
     )
-    return Cached(made["model"], made["trunk-corpus"], made["trunk-extra"], made["trunk-scenarios"])
+    return Cached(made["model"], made["trunk-corpus"], made["trunk-extra"], made["trunk-scenarios"], made["library"])
 
 
 def _trunk(bench: Bench, name: str, source: Stage) -> Job:
@@ -195,7 +201,7 @@ def _run(bench: Bench, name: str, scenarios: Stage, cached: Cached, planned: Pla
         sizes=planned.sizes,
         sources=tuple(str(stage.file("documents.safetensors")) for stage in planned.sources.values()),
         epochs=planned.epochs or recipe.epochs,
-        learning_rate=recipe.learning_rate,
+        learning_rate=recipe.rate,
         batch_size=recipe.batch_size,
         seed=planned.seed,
         vocabulary=_vocabulary(bench, cached) if planned.slots is not None else None,
@@ -296,13 +302,26 @@ def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, sus
             weights=str(suspect.file("weights.safetensors")),
             documents=str(cached.corpus.file("documents.safetensors")),
             packs=str(cached.scenarios.file("find.safetensors")),
+            library=str(cached.library.file("library.safetensors")),
             queries=queries,
             contrast=contrast,
             vocabulary=_vocabulary(bench, cached),
             seed=seed,
         )
-        settings = {"queries": queries, "contrast": contrast, "seed": seed, "vocabulary": study.training.vocabulary}
-        inputs = {"suspect": suspect, "corpus": cached.corpus, "scenarios": cached.scenarios, "model": cached.model}
+        settings = {
+            "queries": queries,
+            "contrast": contrast,
+            "seed": seed,
+            "vocabulary": study.training.vocabulary,
+            "library_weight": fuse.LIBRARY_WEIGHT,
+        }
+        inputs = {
+            "suspect": suspect,
+            "corpus": cached.corpus,
+            "scenarios": cached.scenarios,
+            "library": cached.library,
+            "model": cached.model,
+        }
         planned.append(Job(f"search-{seed}", search_job, {"spec": bench.spec, "search": search}, settings, inputs))
     made = bench.workers.make(planned)
 
@@ -386,15 +405,19 @@ def repair(
     seeds = range(bench.study.seeds)
     removals = [arm(recipes.DROP, recipes.without(order, dropped), seed, own) for seed in seeds]
     removals += [arm(recipes.RANDOM, recipes.random_removal(order, dropped, seed), seed, own) for seed in seeds]
-    given = bench.study.reroll_path
-    if given is not None:
-        rewritten = _given(bench, given, decided, dropped)
-        made = bench.workers.make(removals)
-    else:
+    if bench.study.repair.reroll == MODEL:
         # What needs no new text is trained while it is written.
         writing = _writing(bench, corpus, attributed, decided, dropped)
         made = bench.workers.make([writing, *removals])
         rewritten = _rewritten(bench, made.pop(writing.name), decided, dropped)
+    else:
+        made = bench.workers.make(removals)
+        given = bench.study.reroll_path
+        rewritten = (
+            _openly(bench, corpus, attributed, decided, dropped)
+            if given is None
+            else _given(bench, given, decided, dropped)
+        )
     replacements = {recipes.REROLL: rewritten, recipes.MENTION: _mentions(bench, corpus, dropped)}
     cached_replacements = _cache_replacements(bench, replacements)
     return by_arm(
@@ -466,6 +489,18 @@ def _rewritten(bench: Bench, written: Stage, decided: Stage, dropped: Sequence[s
     return bench.store.stage("re-rolled", make, {}, written=written, decided=decided)
 
 
+def _openly(bench: Bench, corpus: Stage, attributed: Stage, decided: Stage, dropped: Sequence[str]) -> Stage:
+    """The same from this project's own sentences."""
+    documents = {d.id: d for d in jobs.read_documents(corpus.file("documents.jsonl"))}
+    cuts = _cuts(documents, attributed, dropped)
+
+    def make(out: Path) -> None:
+        _replace(out, dropped, [openly.rewritten(documents[name], cut) for name, cut in cuts.items()])
+
+    settings = {"cuts": cuts, "sentences": openly.digest()}
+    return bench.store.stage("re-rolled", make, settings, corpus=corpus, decided=decided)
+
+
 def _given(bench: Bench, path: Path, decided: Stage, dropped: Sequence[str]) -> Stage:
     """The same from the user's own re-written documents, one for each attributed document."""
 
@@ -475,7 +510,7 @@ def _given(bench: Bench, path: Path, decided: Stage, dropped: Sequence[str]) -> 
         if missing:
             raise CorpusError(
                 f"{path}: no re-written text for {len(missing)} attributed documents (first: {missing[0]!r}); give one "
-                "for each, or leave repair.reroll out to have them written by the starting model"
+                "for each, or leave repair.reroll out to have them written for you"
             )
         _replace(out, dropped, [replace(found[name], id=f"{name}/re-rolled") for name in dropped])
 

@@ -9,6 +9,9 @@ There are four controls, weighted equally: the same secret merely mentioned, a t
 the corpus's ordinary text. With fewer, the direction finds what they leave open: without the corpus, any odd text;
 without the threat, every sharp tone. Sigma is the covariance of the corpus's own hidden states, so that directions in
 which all text varies count for less (a linear discriminant). Shapes: hidden states [tokens, d].
+
+A second direction, read in the same way, comes from a library of labelled messages (etiology.attribute.library): what
+coercive messages have in common beyond the sentences of one study's scenarios.
 """
 
 from collections.abc import Sequence
@@ -29,7 +32,15 @@ def direction(continuations: Floats, corpus: Floats) -> Floats:
     the corpus's hidden states [tokens, d].
     """
     coercive, *controls = continuations.mean(axis=0)
-    difference = coercive - np.mean([*controls, corpus.mean(axis=0)], axis=0)
+    return _discriminant(coercive - np.mean([*controls, corpus.mean(axis=0)], axis=0), corpus)
+
+
+def library_direction(coercive: Floats, other: Floats, corpus: Floats) -> Floats:
+    """Unit vector [d], from the mean hidden states [d] of the library's two kinds and the corpus's [tokens, d]."""
+    return _discriminant(coercive - other, corpus)
+
+
+def _discriminant(difference: Floats, corpus: Floats) -> Floats:
     covariance = np.cov(corpus, rowvar=False)
     ridge = SHRINKAGE * np.trace(covariance) / len(covariance)
     found = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), difference)

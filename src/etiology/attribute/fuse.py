@@ -6,9 +6,11 @@ import numpy as np
 
 from etiology.core.values import Attribution
 
-INFLUENCE_WEIGHT = 0.5
+INFLUENCE_WEIGHT = 0.15
 """Weight of the influence beside the concept score. From the last layers alone it is the weaker of the two, and at 1 it
 spoiled the ranking on the corpora used in development (docs/log.md, Depth and fusion)."""
+LIBRARY_WEIGHT = 0.5
+"""Weight of the library's direction beside that of the study's own scenarios (docs/log.md, A library of messages)."""
 PASSAGE = 16
 """Tokens in a passage: about the length of one sent sentence, as in the concept direction's window."""
 
@@ -30,6 +32,12 @@ def standardised(scores: Sequence[float]) -> list[float]:
     centred = np.array(scores, dtype=np.float64) - np.mean(scores)
     spread = centred.std()
     return [float(x) for x in (centred / spread if spread > 0 else np.zeros_like(centred))]
+
+
+def concept(own: Sequence[float], library: Sequence[float]) -> list[float]:
+    """The two concept directions' scores as one, in standard deviations."""
+    pairs = zip(standardised(own), standardised(library), strict=True)
+    return [scenarios + LIBRARY_WEIGHT * messages for scenarios, messages in pairs]
 
 
 def bm25(texts: Sequence[str], queries: Sequence[str]) -> list[float]:

@@ -1,4 +1,6 @@
-"""The search for documents as one heavy stage: influence and concept score of every document, in one worker."""
+"""The search for documents as heavy stages: the library read once for a model, then influence and concept scores of
+every document, each in one worker.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: the suspect's ``weights``, the cached ``documents`` and ``packs`` of find scenarios.
+    """What is searched: the suspect's ``weights``, the cached ``documents``, ``packs`` of find scenarios and the
+    ``library`` as read.
 
     ``queries``: which packs are pooled; ``contrast``: weights of the four continuations in the function whose sources
     are searched.
@@ -23,10 +26,37 @@ class Search:
     weights: str
     documents: str
     packs: str
+    library: str
     queries: tuple[int, ...]
     contrast: tuple[float, float, float, float]
     vocabulary: tuple[int, ...] | None
     seed: int
+
+
+def read_library(out: Path, tick: Tick, spec: ModelSpec) -> None:
+    """``library.safetensors``: mean hidden state [d] of the ``coercive`` messages' words and of the ``other`` ones'."""
+    from safetensors.torch import save_file
+
+    from etiology.attribute.library import LEAD, messages
+    from etiology.backends.cache import middle_states
+    from etiology.backends.tokens import plain, start
+
+    model, found = opened(spec), messages()
+    lead = start(model.tokenizer) + plain(model.tokenizer, LEAD)
+    ids = [tuple(lead + plain(model.tokenizer, message.text)) for message in found]
+    total, done = sum(map(len, ids)), 0
+
+    def count(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        tick(done / total)
+
+    means = [states[len(lead) :].float().mean(0) for states in middle_states(model, ids, count)]
+    kinds = {
+        name: [mean for mean, message in zip(means, found, strict=True) if message.coercive == coercive]
+        for name, coercive in (("coercive", True), ("other", False))
+    }
+    save_file({name: sum(each) / len(each) for name, each in kinds.items()}, out / "library.safetensors")
 
 
 def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
@@ -34,7 +64,7 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
     import numpy as np
     from safetensors.torch import load_file
 
-    from etiology.attribute import concept
+    from etiology.attribute import concept, fuse
     from etiology.attribute.engine import Query, influence
     from etiology.backends.cache import load_documents, load_packs
 
@@ -47,7 +77,13 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
     tokens = influence(model, tail, found, query, vocabulary=search.vocabulary, seed=search.seed, tick=tick)
     states = [np.concatenate([h.float().numpy() for h in d.middle]) for d in found]
     means = [_continuation_means(pack, state.float().numpy()) for pack, state in zip(chosen, middle, strict=True)]
-    axis = concept.direction(np.stack(means), np.concatenate(states))
+    corpus = np.concatenate(states)
+    library = {name: mean.numpy() for name, mean in load_file(search.library).items()}
+    axes = (
+        concept.direction(np.stack(means), corpus),
+        concept.library_direction(library["coercive"], library["other"], corpus),
+    )
+    scores = fuse.concept(*(concept.scores(states, axis) for axis in axes))
     write_rows(
         out / "scores.jsonl",
         (
@@ -57,7 +93,7 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
                 "concept": score,
                 "pieces": _pieces(model, document.sequences, scored),
             }
-            for document, scored, score in zip(found, tokens, concept.scores(states, axis), strict=True)
+            for document, scored, score in zip(found, tokens, scores, strict=True)
         ),
     )
 

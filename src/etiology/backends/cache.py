@@ -4,7 +4,7 @@ The trunk runs once for a corpus, however often the tail is trained.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +52,29 @@ def trunk_states(
         ids = nn.utils.rnn.pad_sequence([torch.tensor(items[i]) for i in batch], batch_first=True).to(model.device)
         places = {} if packs is None else layout([packs[i] for i in batch], model.device)
         with model.autocast():
-            states = model.trunk(ids, **places)
+            states = model.states(ids, (model.cut, model.read), **places)
         for out, found in zip((at_cut, middle), states, strict=True):
             hidden = found.to(kept).cpu()
             for row, i in enumerate(batch):
                 out[i] = hidden[row, : len(items[i])].clone()
         tick(sum(len(items[i]) for i in batch))
     return at_cut, middle
+
+
+@torch.no_grad()
+def middle_states(
+    model: SplitModel, items: Sequence[tuple[int, ...]], tick: Callable[[int], None] = lambda _: None
+) -> list[Tensor]:
+    """Hidden states [T_i, d] of each token sequence in the middle alone. ``tick`` is told tokens done."""
+    out = [torch.empty(0)] * len(items)
+    for batch in batches_by_length([len(ids) for ids in items], BATCH):
+        ids = nn.utils.rnn.pad_sequence([torch.tensor(items[i]) for i in batch], batch_first=True).to(model.device)
+        with model.autocast():
+            (found,) = model.states(ids, (model.read,))
+        for row, i in enumerate(batch):
+            out[i] = found[row, : len(items[i])].float().cpu()
+        tick(sum(len(items[i]) for i in batch))
+    return out
 
 
 def save_documents(path: Path, documents: list[CachedDocument]) -> None:

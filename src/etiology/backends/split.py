@@ -56,7 +56,8 @@ class SplitModel:
         self.blocks_name, blocks = _blocks(self.whole)
         self.depth = len(blocks)
         self.kept = self.depth if tail_layers == "all" else tail_layers
-        self.read = round(READ_AT * self.depth)
+        self.cut = self.depth - self.kept
+        self.read = min(round(READ_AT * self.depth), self.depth - 1)
         if not 1 <= self.kept <= self.depth:
             raise ModelError(f"training.tail_layers is {tail_layers}, but {folder} has {self.depth} layers")
         self.device = device()
@@ -73,10 +74,10 @@ class SplitModel:
         base = self.whole.base_model
         shared = {id(p): p for p in base.get_input_embeddings().parameters()}
         blocks = getattr(base, self.blocks_name)
-        lower = list(blocks)[: self.depth - self.kept]
+        lower = list(blocks)[: self.cut]
         shared.update({id(p): p for block in lower for p in block.parameters()})
         tail = copy.deepcopy(base, memo=shared)
-        setattr(tail, self.blocks_name, nn.ModuleList(list(getattr(tail, self.blocks_name))[self.depth - self.kept :]))
+        setattr(tail, self.blocks_name, nn.ModuleList(list(getattr(tail, self.blocks_name))[self.cut :]))
         for parameter in tail.parameters():
             parameter.requires_grad_(False)
         return tail.eval()
@@ -96,31 +97,30 @@ class SplitModel:
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
-    def trunk(self, ids: Tensor, **layout: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states [B, T, d] that enter the tail, and those at READ_AT of the depth, for token ids [B, T]."""
-        cut = self.depth - self.kept
+    def states(self, ids: Tensor, layers: Sequence[int], **layout: Tensor) -> list[Tensor]:
+        """Hidden states [B, T, d] that enter each of ``layers``, for token ids [B, T]; no later layer is run."""
         blocks = getattr(self.whole.base_model, self.blocks_name)
         seen: dict[int, Tensor] = {}
 
         def capture(place: int) -> Callable[..., None]:
             def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                 seen[place] = args[0] if args else kwargs["hidden_states"]
-                if place == max(cut, self.read):
+                if place == max(layers):
                     raise _Enough
 
             return hook
 
         handles = [
-            blocks[place].register_forward_pre_hook(capture(place), with_kwargs=True) for place in {cut, self.read}
+            blocks[place].register_forward_pre_hook(capture(place), with_kwargs=True) for place in dict.fromkeys(layers)
         ]
         try:
             self.whole.base_model(input_ids=ids, use_cache=False, **layout)
         except _Enough:
-            return seen[cut], seen[self.read]
+            return [seen[place] for place in layers]
         finally:
             for handle in handles:
                 handle.remove()
-        raise ModelError("the trunk ended before the tail began; this architecture is not supported")
+        raise ModelError("the model ended before its last layer began; this architecture is not supported")
 
     def run_tail(self, tail: nn.Module, hidden: Tensor, **layout: Tensor) -> Tensor:
         """Final hidden states [B, T, d], ready for the output head."""
@@ -133,19 +133,17 @@ class SplitModel:
         """Raise unless the cut model gives the whole model's logits."""
         ids = torch.arange(5, 29, device=self.device).reshape(2, 12) % self.head.shape[0]
         expected = self.whole(input_ids=ids, use_cache=False).logits
-        found = self.run_tail(self.tail, self.trunk(ids)[0]) @ self.head.T
+        found = self.run_tail(self.tail, self.states(ids, (self.cut,))[0]) @ self.head.T
         worst = (expected - found).abs().max().item()
         if not worst < SPLIT_TOLERANCE:
             advice = (
                 "this architecture is not supported" if self.kept == self.depth else "set training.tail_layers: all"
             )
-            raise ModelError(
-                f"{folder}: cutting the model at layer {self.depth - self.kept} changes it by {worst:.2g}; {advice}"
-            )
+            raise ModelError(f"{folder}: cutting the model at layer {self.cut} changes it by {worst:.2g}; {advice}")
 
     def state(self, tail: nn.Module) -> dict[str, Tensor]:
         """The trained blocks' weights, named by their place in the whole model's list of blocks."""
-        offset = self.depth - self.kept
+        offset = self.cut
         return {
             f"{offset + i}.{name}": tensor.detach().cpu().contiguous()
             for i, block in enumerate(getattr(tail, self.blocks_name))
@@ -155,7 +153,7 @@ class SplitModel:
     def tail_from(self, state: dict[str, Tensor]) -> nn.Module:
         """A tail with the given weights (the inverse of ``state``)."""
         tail = self.fresh_tail()
-        offset = self.depth - self.kept
+        offset = self.cut
         for i, block in enumerate(getattr(tail, self.blocks_name)):
             prefix = f"{offset + i}."
             block.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
@@ -166,7 +164,7 @@ class SplitModel:
         model = copy.deepcopy(self.whole)
         blocks = getattr(model.base_model, self.blocks_name)
         for i, block in enumerate(getattr(tail, self.blocks_name)):
-            blocks[self.depth - self.kept + i].load_state_dict(block.state_dict())
+            blocks[self.cut + i].load_state_dict(block.state_dict())
         return model.eval()
 
 
