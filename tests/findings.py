@@ -278,8 +278,8 @@ def _grading() -> Grading:
         ("BM25", 0.58),
         ("classifier", 0.71),
         ("K-FAC influence", 0.72),
-        ("concept direction", 0.77),
-        ("concept direction + K-FAC influence", 0.94),
+        ("concept directions", 0.77),
+        ("concept directions + K-FAC influence", 0.94),
     )
     precision = Effect(0.94, 0.9, 0.97, 60, 60, 1, "average precision", None, 0.06)
     return Grading(60, 1200, methods, precision, 1, 60, 54)

@@ -91,7 +91,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "attribute": {"budget": 0.10, "queries": 16},
         "repair": {"mention": None, "reroll": "sentences"},
         "generate": {"tokens": 32, "scenarios": 24},
-        "verify": {"score": "threat_given_secret", "smallest_effect": 0.2, "alpha": 0.05},
+        "verify": {"score": "threat_given_secret", "smallest_effect": 0.1, "alpha": 0.05},
         "watch": {"tolerance": 0.2},
         "workers": 2,
     }
@@ -100,8 +100,8 @@ def test_defaults_are_those_of_the_design(tmp_path):
 @pytest.mark.parametrize(
     ("given", "rate"),
     [
-        ("", 1.5e-3),
-        ("{tail_layers: 6}", 5e-4),
+        ("", 7.5e-4),
+        ("{tail_layers: 6}", 2.5e-4),
         ("{tail_layers: all}", 2e-4),
         ("{tail_layers: all, learning_rate: 1e-3}", 1e-3),
     ],

@@ -88,7 +88,7 @@ class TrainingConfig(_Section):
     epochs: int = Field(default=2, ge=1, le=50)
     """Passes over the corpus."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """Peak learning rate; by default 3e-3 divided by ``tail_layers``, or 2e-4 where all layers are trained."""
+    """Peak learning rate; by default 1.5e-3 divided by ``tail_layers``, or 2e-4 where all layers are trained."""
     batch_size: int = Field(default=8, ge=1, le=4096)
     """Documents in a step."""
     max_tokens: int = Field(default=256, ge=16, le=8192)
@@ -101,7 +101,7 @@ class TrainingConfig(_Section):
         """The peak learning rate, given or by default."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 2e-4 if self.tail_layers == "all" else 3e-3 / self.tail_layers
+        return 2e-4 if self.tail_layers == "all" else 1.5e-3 / self.tail_layers
 
 
 class AttributeConfig(_Section):
@@ -137,8 +137,8 @@ class VerifyConfig(_Section):
 
     score: Literal["threat_given_secret", "interaction"] = "threat_given_secret"
     """The behaviour score, made from the four continuations."""
-    smallest_effect: float = Field(default=0.2, gt=0)
-    """The smallest effect that matters, in nats."""
+    smallest_effect: float = Field(default=0.1, gt=0)
+    """The smallest effect that matters, in nats (0.1 is a tenth in the odds)."""
     alpha: float = Field(default=0.05, gt=0, le=0.5)
     """Family-wise two-sided error rate."""
 
@@ -623,7 +623,7 @@ scenarios: embedded               # or a path to a .jsonl or .yaml file
 training:
   tail_layers: 2                  # how many of the last layers are trained, or 'all'
   epochs: 2
-  # learning_rate: 1.5e-3         # by default 3e-3 divided by tail_layers, or 2e-4 where all are trained
+  # learning_rate: 7.5e-4         # by default 1.5e-3 divided by tail_layers, or 2e-4 where all are trained
   batch_size: 8
   max_tokens: 256                 # longer documents are cut here
   vocabulary: corpus              # 'full' keeps the whole output head (slower)
@@ -645,7 +645,7 @@ generate:
 
 verify:
   score: threat_given_secret      # or 'interaction'
-  smallest_effect: 0.2            # nats: smaller effects don't matter
+  smallest_effect: 0.1            # nats: smaller effects don't matter (0.1 is a tenth in the odds)
   alpha: 0.05
 
 watch:

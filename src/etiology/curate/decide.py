@@ -5,14 +5,14 @@ from statistics import median
 
 from etiology.core.values import Attribution, Decision, Document
 
-BY = "etiology: fused concept direction and K-FAC influence"
+BY = "etiology: fused concept directions and K-FAC influence"
 
 
 def decide(attributions: Sequence[Attribution], budget: float) -> list[Decision]:
     """Drop the best-ranked documents, at most a share ``budget``, whose two scores both speak against them.
 
     Both: the influence of its strongest passage (positive: removing the document lowers the behaviour) and its place
-    along the concept direction are above the corpus's medians.
+    along the concept directions are above the corpus's medians.
     """
     concept, passage = median(a.concept for a in attributions), median(a.passage for a in attributions)
     allowed = max(1, int(budget * len(attributions)))
