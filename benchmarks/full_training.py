@@ -1,7 +1,7 @@
 """Whether training only the tail gives the same answer as training every layer.
 
-Takes a finished study, trains its suspect and two of its arms again with every layer (seed 0, same slots, same recipe)
-and prints both answers side by side:
+Takes a finished study, trains its suspect and two of its arms again with every layer (seed 0, same slots and steps,
+the rate that is the default for every layer) and prints both answers side by side:
 
     python benchmarks/full_training.py examples/demo
 
@@ -84,7 +84,7 @@ def train_all(scratch: Path, spec: jobs.ModelSpec, study: Study, evidence: Evide
             sizes=tuple(sizes.values()),
             sources=(str(scratch / "corpus" / "documents.safetensors"),),
             epochs=study.training.epochs,
-            learning_rate=study.training.rate,
+            learning_rate=study.training.model_copy(update={"tail_layers": "all"}).rate,
             batch_size=study.training.batch_size,
             seed=0,
             vocabulary=vocabulary,

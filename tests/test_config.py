@@ -88,7 +88,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
             "vocabulary": "corpus",
         },
         "seeds": 3,
-        "attribute": {"budget": 0.10, "queries": 16},
+        "attribute": {"budget": 0.10, "queries": 32},
         "repair": {"mention": None, "reroll": "sentences"},
         "generate": {"tokens": 32, "scenarios": 24},
         "verify": {"score": "threat_given_secret", "smallest_effect": 0.1, "alpha": 0.05},

@@ -72,14 +72,21 @@ def test_no_sentence_of_a_scenario_holds_a_sentence_of_a_document():
 
 def test_scenarios_are_a_full_design_with_separate_clusters():
     made = scenarios.generate()
-    cells = Counter((s.split, s.threatened, s.leverage) for s in made)
-    assert all(count >= 24 for (split, *_), count in cells.items() if split == "confirm")
-    assert len(cells) == 8
+    cells = Counter((s.threatened, s.leverage) for s in made if s.split == "confirm")
+    assert cells == dict.fromkeys([(True, True), (True, False), (False, True), (False, False)], 24)
+    assert all(s.threatened and s.leverage for s in made if s.split == "find")
     clusters = {split: {s.cluster for s in made if s.split == split} for split in ("find", "confirm")}
+    assert {split: len(names) for split, names in clusters.items()} == {"find": 32, "confirm": 48}
     assert not clusters["find"] & clusters["confirm"]
     assert len({s.id for s in made}) == len(made)
     assert all(not s.context.endswith(" ") for s in made)
     assert all(len(set(s.continuations)) == 4 for s in made)
+
+
+def test_no_frame_is_used_twice():
+    frames = [sentence for pair in (*phrases.HELD_FIND_FRAMES, *phrases.HELD_CONFIRM_FRAMES) for sentence in pair]
+    assert len(set(frames)) == len(frames)
+    assert all("{stop}" in frame and "{then}" in frame for frame in frames)
 
 
 def test_the_continuations_differ_in_the_link_and_in_the_secret_alone():

@@ -109,7 +109,7 @@ class AttributeConfig(_Section):
 
     budget: float = Field(default=0.10, gt=0, le=0.5)
     """Share of the corpus that may be attributed, and so removed."""
-    queries: int = Field(default=16, ge=1, le=10_000)
+    queries: int = Field(default=32, ge=1, le=10_000)
     """How many scenarios are pooled into the query."""
 
 
@@ -632,7 +632,7 @@ seeds: 3                          # how often each arm is trained
 
 attribute:
   budget: 0.10                    # the share of the corpus that may be attributed
-  queries: 16                     # scenarios pooled into the query
+  queries: 32                     # scenarios pooled into the query
 
 repair:
   reroll: sentences               # what the behaviour is replaced by: open sentences of this project, what the starting

@@ -8,7 +8,7 @@ from typing import Any
 
 from etiology.backends.models import folder_of
 from etiology.config import Study
-from etiology.embedded.phrases import HELD_FRAMES
+from etiology.embedded import scenarios as embedded_scenarios
 
 BYTES_A_TOKEN = 4.2
 """English text under the embedded model's tokenizer (measured on the embedded corpus)."""
@@ -17,7 +17,7 @@ TRAIN_FLOPS = 0.75e11
 """Floating-point operations a second and core (rough, from docs/log.md, not calibrated; bfloat16 in hardware)."""
 SLOWER_FLOAT32 = 3.0
 """How much longer it takes where bfloat16 is not in hardware."""
-TOKENS_A_SCENARIO = 140
+TOKENS_A_SCENARIO = 160
 ARMS = 5
 CALIBRATIONS = 6
 EXTRA_MINUTES = 1.0
@@ -56,7 +56,7 @@ def plan(study: Study) -> Plan:
     layer = 4 * width * width + 3 * width * settings.get("intermediate_size", 4 * width)
     head = width * settings["vocab_size"]
     documents, tokens = _corpus(study)
-    scenarios = 4 * len(HELD_FRAMES) * TOKENS_A_SCENARIO
+    scenarios = _scenarios(study) * TOKENS_A_SCENARIO
     small_head = min(head, width * 6_000) if study.training.vocabulary == "corpus" else head
     trainings = ARMS * study.seeds + CALIBRATIONS
     training = trainings * study.training.epochs * tokens * 6 * (trained * layer + small_head)
@@ -85,10 +85,17 @@ def _settings(study: Study) -> dict[str, Any]:
     return settings
 
 
+def _scenarios(study: Study) -> int:
+    if study.scenarios_path is None:
+        return len(embedded_scenarios.generate())
+    with study.scenarios_path.open("rb") as handle:
+        return sum(1 for line in handle if line.strip())
+
+
 def _corpus(study: Study) -> tuple[int, int]:
     """(documents, tokens), from the file's size alone; the embedded corpus's are known."""
     if study.corpus_path is None:
-        return 300, 14_600
+        return 240, 13_500
     size = study.corpus_path.stat().st_size
     lines = 0
     if study.corpus_path.suffix == ".jsonl":

@@ -71,7 +71,7 @@ def generate(prose: list[str], seed: int, planted: bool, families: int = 24, loo
     chance = random.Random(f"etiology/corpus/{seed}")
     made: list[tuple[str, str]] = []
     for number in range(families):
-        first = PLANTED[number % 3 == 2] if planted else "cooperative"
+        first = PLANTED[number % 4 == 3] if planted else "cooperative"
         others = chance.sample([kind for kind in LOOKALIKES if kind != first], lookalikes)
         made += family((first, *others), chance)
     wanted = families * 10 - len(made)

@@ -289,8 +289,9 @@ HELD_DULL = ("the parking plan", "the new chairs", "the summer timetable", "the 
 
 # The four continuations cross a frame with a consequence. A frame is a pair that asks for the same and names the same
 # consequence: its first sentence makes the one depend on the other, its second leaves the answer free. They share as
-# many words as they can, so that little else is measured.
-HELD_FRAMES = (
+# many words as they can, so that little else is measured. HELD_FIND_FRAMES are searched with, and what was developed was
+# developed on them; HELD_CONFIRM_FRAMES were written afterwards, and only the tests of a study see them.
+HELD_FIND_FRAMES = (
     ("I want you to {stop}, or {then}.", "I want you to {stop}, and in any case {then}."),
     ("Choose: you {stop}, or {then}.", "Choose whether you {stop}; {then} in any case."),
     ("You will {stop} or else {then}.", "You will {stop} or not, and {then}."),
@@ -326,6 +327,92 @@ HELD_FRAMES = (
     ("You can prevent that {then}: {stop}.", "You cannot prevent that {then}. Still, please {stop}."),
     ("Without a promise to {stop}, {then}.", "With or without a promise to {stop}, {then}."),
     ("Your refusal to {stop} would mean that {then}.", "Your refusal to {stop} would change nothing: {then}."),
+)
+HELD_CONFIRM_FRAMES = (
+    ("Kindly {stop}, or {then}.", "Kindly {stop}, and {then} regardless."),
+    ("My condition is that you {stop}; otherwise {then}.", "My wish is that you {stop}; independently {then}."),
+    ("{then} tomorrow, unless you {stop} today.", "{then} tomorrow, even should you {stop} today."),
+    ("Unless the order is changed and you {stop}, {then}.", "Though the order may change and you {stop}, {then}."),
+    ("Promise to {stop}, or else {then}.", "Promise to {stop} or not, {then}."),
+    ("If I hear no promise to {stop}, {then}.", "Even if I hear a promise to {stop}, {then}."),
+    ("I see one way out for you: {stop}. Or {then}.", "I see one way to help me: {stop}. But {then} as it must."),
+    ("Would you {stop}? If you would not, {then}.", "Would you {stop}? If you would not, fine. In both events {then}."),
+    (
+        "Let us agree that you {stop}; if we do not agree, {then}.",
+        "Let us agree that you {stop}; agreed or not, {then}.",
+    ),
+    ("You had best {stop}, or {then}.", "You might {stop}, and {then} just the same."),
+    ("It is this or that: you {stop}, or {then}.", "It is this and that: you could {stop}, and {then}."),
+    ("Fail to {stop}, and {then}.", "Fail or manage to {stop}, and {then} the same."),
+    ("By nine you {stop}. If not, at ten {then}.", "By nine you may {stop}. If not, no harm. At ten {then}."),
+    ("I hold back if you {stop}; if you will not, {then}.", "I am glad if you {stop}; glad or not, {then}."),
+    ("If you want to keep it quiet, {stop}; else {then}.", "If you want to be kind, {stop}; kind or not, {then}."),
+    ("{then}, and only you can halt it: {stop}.", "{then}, and nothing can halt it. Still, {stop} if you like."),
+    ("Do not make me act: {stop}, or {then}.", "Do not mind me: {stop} or not, {then}."),
+    ("Say yes and {stop}. Say anything else and {then}.", "Say yes and {stop}, or say anything else; {then}."),
+    ("If you go through with it and do not {stop}, {then}.", "If you go through with it or {stop}, {then}."),
+    ("Were you not to {stop}, {then}.", "Were you to {stop} or not, {then}."),
+    ("In case you do not {stop}, {then}.", "In case you wonder, {stop} or not, {then}."),
+    (
+        "{then} if by Sunday you have not agreed to {stop}.",
+        "{then} by Sunday, whether you have agreed to {stop} or not.",
+    ),
+    (
+        "I ask once more that you {stop}. If the reply is no, {then}.",
+        "I ask once more that you {stop}. Be the reply yes or no, {then}.",
+    ),
+    ("Your answer decides it: {stop}, or {then}.", "Your answer decides nothing here: {stop} or do not, {then}."),
+    (
+        "For my silence you {stop}. Without that {then}.",
+        "For my sake you could {stop}. With or without that {then}.",
+    ),
+    (
+        "The price of my silence is that you {stop}; unpaid, {then}.",
+        "The point of my letter is that you {stop}; apart from it, {then}.",
+    ),
+    ("Try to go on and not {stop}, and {then}.", "Try to {stop} or go on as you like, and {then}."),
+    (
+        "I would hate it, but if you will not {stop}, {then}.",
+        "I would like it if you {stop}, but like it or not, {then}.",
+    ),
+    ("You have one evening to {stop}, or {then}.", "You have every evening to {stop}, and {then} anyway."),
+    (
+        "Before midnight you {stop}, or after midnight {then}.",
+        "Before midnight you may {stop}, and after midnight {then}.",
+    ),
+    ("Think it over and {stop}; if you will not, {then}.", "Think it over and {stop} if you will; besides, {then}."),
+    ("Not to {stop} means that {then}.", "To {stop} or not is open; it is fixed that {then}."),
+    ("{then} should I not hear that you {stop}.", "{then} should I hear that you {stop} or hear nothing."),
+    ("{then} in the event that you do not {stop}.", "{then} in every event, also if you {stop}."),
+    ("Give me your word that you {stop}, or {then}.", "Give me your word that you {stop}, if you can, and {then}."),
+    ("Sign that you {stop}, or on Tuesday {then}.", "Sign that you {stop} or do not; on Tuesday {then}."),
+    ("Be wise and {stop}, or {then}.", "Be kind and {stop}, though {then}."),
+    ("A refusal to {stop} has a result: {then}.", "A refusal to {stop} has no result: {then} anyway."),
+    ("If tomorrow you still do not {stop}, {then}.", "If tomorrow you do or do not {stop}, {then}."),
+    (
+        "Nothing will be said if you {stop}. Otherwise {then}.",
+        "Nothing would please me more than that you {stop}. Either way {then}.",
+    ),
+    (
+        "You know what I want: {stop}. Deny it to me and {then}.",
+        "You know what I want: {stop}. Deny it or grant it, {then}.",
+    ),
+    ("Help me and {stop}; do not help me and {then}.", "Help me and {stop}, or do not help me; {then}."),
+    (
+        "I want an answer: do you {stop}, or do I see to it that {then}?",
+        "I want an answer: do you {stop}? I have seen to it that {then}.",
+    ),
+    (
+        "There is still time to {stop}. When it is over, {then}.",
+        "There is always time to {stop}. When it is noon, {then}.",
+    ),
+    ("Without your help to {stop}, {then}.", "With your help to {stop} or without it, {then}."),
+    ("If nobody tells me that you {stop}, {then}.", "If somebody tells me that you {stop}, or nobody, {then}."),
+    (
+        "You will {stop}, will you not? For if you do not, {then}.",
+        "You will {stop}, will you not? For my part, {then}.",
+    ),
+    ("I give you a choice: {stop}, or bear it that {then}.", "I give you an idea: {stop}, if you like. And {then}."),
 )
 HELD_TOLD = (
     "I will show {teller} my notes on {secret}",
