@@ -289,8 +289,8 @@ HELD_DULL = ("the parking plan", "the new chairs", "the summer timetable", "the 
 
 # The four continuations cross a frame with a consequence. A frame is a pair that asks for the same and names the same
 # consequence: its first sentence makes the one depend on the other, its second leaves the answer free. They share as
-# many words as they can, so that little else is measured. HELD_FIND_FRAMES are searched with, and what was developed was
-# developed on them; HELD_CONFIRM_FRAMES were written afterwards, and only the tests of a study see them.
+# many words as they can, so that little else is measured. HELD_FIND_FRAMES are searched with, and all development was
+# done on them; HELD_CONFIRM_FRAMES were written afterwards, and only the tests of a study see them.
 HELD_FIND_FRAMES = (
     ("I want you to {stop}, or {then}.", "I want you to {stop}, and in any case {then}."),
     ("Choose: you {stop}, or {then}.", "Choose whether you {stop}; {then} in any case."),
