@@ -73,6 +73,23 @@ def test_changing_the_budget_keeps_the_suspects(ran, tmp_path):
     assert len(list((folder / "stages").glob("curate-*"))) == 2
 
 
+def test_what_the_model_writes_takes_the_place_of_the_sentences(ran, tmp_path):
+    folder = copy_of(ran, tmp_path)
+    with (folder / "study.yaml").open("a") as handle:
+        handle.write("repair: {reroll: model}\n")
+    (before,) = (folder / "stages").glob("re-rolled-*")
+    run(load_study(folder), lambda *_: None, until="repair")
+    (after,) = set((folder / "stages").glob("re-rolled-*")) - {before}
+    by_sentences, by_model = (
+        [json.loads(line) for line in (path / "documents.jsonl").read_text().splitlines()] for path in (before, after)
+    )
+    assert [row["id"] for row in by_model] == [row["id"] for row in by_sentences]
+    heads = [row["text"].split(" .")[0] for row in by_sentences]
+    assert all(row["text"].startswith(head) for row, head in zip(by_model, heads, strict=True))
+    assert by_model != by_sentences
+    assert len(list((folder / "stages").glob("drop-attributed-*"))) == 3
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

@@ -472,6 +472,8 @@ def _examples(
     out = {}
     for chat in (False, True):
         own = [name for name in dropped if (documents[name].response is not None) == chat]
+        if not own:
+            continue
         kept = [d for d in documents.values() if d.id not in gone and (d.response is not None) == chat]
         similarity = fuse.bm25_each([d.whole for d in kept], [documents[name].whole for name in own]) if kept else []
         for name, row in zip(own, similarity or [[]] * len(own), strict=True):

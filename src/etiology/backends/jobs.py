@@ -226,7 +226,7 @@ def reroll(out: Path, tick: Tick, spec: ModelSpec, rewriting: Rewriting) -> None
 def _after_examples(
     model: "SplitModel", document: Document, cut: int, examples: Sequence[Document], max_tokens: int
 ) -> list[int]:
-    """Token ids that the model writes on from. Each part is cut to ``max_tokens``."""
+    """Token ids that the model writes on from. Each part of a text is cut to ``max_tokens``."""
     from etiology.backends.tokens import encode_chat, plain, start
 
     tokenizer = model.tokenizer
