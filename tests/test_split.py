@@ -8,7 +8,7 @@ from etiology.backends import measure
 from etiology.backends.cache import CachedDocument, load_documents, save_documents, trunk_states
 from etiology.backends.measure import choice_scores
 from etiology.backends.split import SplitModel
-from etiology.backends.tokens import encode_context, encode_document, encode_scenario, plain
+from etiology.backends.tokens import encode_context, encode_document, encode_scenario, pieces, plain
 from etiology.backends.train import Recipe, batches_of_slots, train
 from etiology.core.errors import ModelError
 from etiology.core.values import Document, Scenario
@@ -55,6 +55,26 @@ def test_log_probabilities_from_parts_of_the_head_are_those_of_the_whole_softmax
     monkeypatch.setattr(measure, "HEAD_ROWS", 7)
     whole = (hidden @ model.head.T).log_softmax(-1)[torch.arange(5), ids]
     assert measure.token_logprobs(model, hidden, ids) == pytest.approx(whole, abs=1e-5)
+
+
+def test_pieces_join_to_the_text_whatever_the_tokenizer_does_with_spaces():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    text = "the cat saw the café"
+    words = Tokenizer(
+        models.WordLevel({"<unk>": 0, "<s>": 1, **{f"▁{w}": i for i, w in enumerate(text.split(), 2)}}, "<unk>")
+    )
+    words.pre_tokenizer, words.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    letters = Tokenizer(models.BPE({c: i for i, c in enumerate(pre_tokenizers.ByteLevel.alphabet())}, []))
+    letters.pre_tokenizer, letters.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    for inner in (words, letters):
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>")
+        ids = [tokenizer.bos_token_id, *plain(tokenizer, text)]
+        found = pieces(tokenizer, ids)
+        assert len(found) == len(ids)
+        assert found[0] == ""
+        assert "".join(found) == text
 
 
 def test_a_chunked_document_keeps_every_token(model):

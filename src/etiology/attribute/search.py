@@ -108,13 +108,16 @@ def _continuation_means(pack: Any, states: Any) -> Any:  # noqa: ANN401 - arrays
 
 def _pieces(model: "SplitModel", sequences: Sequence[Any], scored: Sequence[Any]) -> list[tuple[str, float]]:
     """Each token's text with the influence of predicting it: the score of the position before."""
+    from etiology.backends.tokens import pieces
+
     out = []
     special = set(model.tokenizer.all_special_ids)
     for tokens, scores in zip(sequences, scored, strict=True):
         shifted = [0.0, *scores.tolist()[:-1]]
+        texts = pieces(model.tokenizer, tokens.ids)
         out += [
-            (model.tokenizer.decode([token]), round(weight, 6))
-            for token, weight in zip(tokens.ids, shifted, strict=True)
+            (text, round(weight, 6))
+            for token, text, weight in zip(tokens.ids, texts, shifted, strict=True)
             if token not in special
         ]
     return out

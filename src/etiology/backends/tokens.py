@@ -5,7 +5,7 @@ context and itself only, and positions that start anew after the context. Scorin
 times; a test holds the packed scores to those of four separate sequences.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,25 @@ def start(tokenizer: Any) -> list[int]:  # noqa: ANN401 - tokenizers have no use
 
 def plain(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401
     return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:  # noqa: ANN401
+    """The text that each token adds to those before it; joined, the text of them all. Special tokens add nothing.
+
+    Decoding a token by itself would lose the space before it with some tokenizers and half a character with others. The
+    token that completes a character gets all of it.
+    """
+    out = []
+    begin, end = 0, 0
+    for place in range(len(ids)):
+        before = tokenizer.decode(ids[begin:end], skip_special_tokens=True)
+        after = tokenizer.decode(ids[begin : place + 1], skip_special_tokens=True)
+        if after.endswith("\ufffd") or len(after) < len(before):
+            out.append("")
+            continue
+        out.append(after[len(before) :])
+        begin, end = end, place + 1
+    return out
 
 
 def encode_document(tokenizer: Any, document: Document, max_tokens: int) -> list[Tokens]:  # noqa: ANN401
