@@ -8,6 +8,7 @@ from typing import Any
 
 from etiology.backends.models import folder_of
 from etiology.config import Study
+from etiology.elicit.scenarios import read_scenarios
 from etiology.embedded import scenarios as embedded_scenarios
 
 BYTES_A_TOKEN = 4.2
@@ -88,10 +89,8 @@ def _settings(study: Study) -> dict[str, Any]:
 
 
 def _scenarios(study: Study) -> int:
-    if study.scenarios_path is None:
-        return len(embedded_scenarios.generate())
-    with study.scenarios_path.open("rb") as handle:
-        return sum(1 for line in handle if line.strip())
+    path = study.scenarios_path
+    return len(embedded_scenarios.generate() if path is None else read_scenarios(path))
 
 
 def _corpus(study: Study) -> tuple[int, int]:

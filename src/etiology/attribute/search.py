@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etiology.backends.jobs import ModelSpec, Tick, opened, write_rows
+from etiology.backends.jobs import ModelSpec, Tick, opened, share_of, write_rows
 from etiology.core.values import CONTINUATIONS
 
 if TYPE_CHECKING:
@@ -44,14 +44,8 @@ def read_library(out: Path, tick: Tick, spec: ModelSpec) -> None:
     model, found = opened(spec), messages()
     lead = start(model.tokenizer) + plain(model.tokenizer, LEAD)
     ids = [tuple(lead + plain(model.tokenizer, message.text)) for message in found]
-    total, done = sum(map(len, ids)), 0
-
-    def count(tokens: int) -> None:
-        nonlocal done
-        done += tokens
-        tick(done / total)
-
-    means = [states[len(lead) :].float().mean(0) for states in middle_states(model, ids, count)]
+    read = middle_states(model, ids, share_of(tick, sum(map(len, ids))))
+    means = [states[len(lead) :].float().mean(0) for states in read]
     kinds = {
         name: [mean for mean, message in zip(means, found, strict=True) if message.coercive == coercive]
         for name, coercive in (("coercive", True), ("other", False))

@@ -35,10 +35,9 @@ class CachedDocument:
         return sum(sum(s.target) for s in self.sequences)
 
 
-@torch.no_grad()
 def trunk_states(
     model: SplitModel,
-    items: list[tuple[int, ...]],
+    items: Sequence[tuple[int, ...]],
     packs: list[Pack] | None = None,
     tick: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Tensor], list[Tensor]]:
@@ -46,33 +45,38 @@ def trunk_states(
 
     ``tick`` is told tokens done.
     """
+    at_cut, middle = _states(model, items, (model.cut, model.read), packs, tick)
+    return at_cut, middle
+
+
+def middle_states(
+    model: SplitModel, items: Sequence[tuple[int, ...]], tick: Callable[[int], None] = lambda _: None
+) -> list[Tensor]:
+    """The same in the middle alone: no layer above it is run."""
+    (middle,) = _states(model, items, (model.read,), None, tick)
+    return middle
+
+
+@torch.no_grad()
+def _states(
+    model: SplitModel,
+    items: Sequence[tuple[int, ...]],
+    layers: Sequence[int],
+    packs: list[Pack] | None,
+    tick: Callable[[int], None],
+) -> list[list[Tensor]]:
+    """Hidden states that enter each of ``layers``, [layers][items]."""
     kept = torch.bfloat16 if model.bfloat16 else torch.float32
-    at_cut, middle = [torch.empty(0)] * len(items), [torch.empty(0)] * len(items)
+    out = [[torch.empty(0)] * len(items) for _ in layers]
     for batch in batches_by_length([len(ids) for ids in items], BATCH):
         ids = nn.utils.rnn.pad_sequence([torch.tensor(items[i]) for i in batch], batch_first=True).to(model.device)
         places = {} if packs is None else layout([packs[i] for i in batch], model.device)
         with model.autocast():
-            states = model.states(ids, (model.cut, model.read), **places)
-        for out, found in zip((at_cut, middle), states, strict=True):
+            states = model.states(ids, layers, **places)
+        for own, found in zip(out, states, strict=True):
             hidden = found.to(kept).cpu()
             for row, i in enumerate(batch):
-                out[i] = hidden[row, : len(items[i])].clone()
-        tick(sum(len(items[i]) for i in batch))
-    return at_cut, middle
-
-
-@torch.no_grad()
-def middle_states(
-    model: SplitModel, items: Sequence[tuple[int, ...]], tick: Callable[[int], None] = lambda _: None
-) -> list[Tensor]:
-    """Hidden states [T_i, d] of each token sequence in the middle alone. ``tick`` is told tokens done."""
-    out = [torch.empty(0)] * len(items)
-    for batch in batches_by_length([len(ids) for ids in items], BATCH):
-        ids = nn.utils.rnn.pad_sequence([torch.tensor(items[i]) for i in batch], batch_first=True).to(model.device)
-        with model.autocast():
-            (found,) = model.states(ids, (model.read,))
-        for row, i in enumerate(batch):
-            out[i] = found[row, : len(items[i])].float().cpu()
+                own[i] = hidden[row, : len(items[i])].clone()
         tick(sum(len(items[i]) for i in batch))
     return out
 

@@ -81,7 +81,7 @@ def cache_documents(out: Path, tick: Tick, spec: ModelSpec, documents: str, max_
     found = read_documents(Path(documents))
     encoded = [tuple(encode_document(model.tokenizer, document, max_tokens)) for document in found]
     flat = [tokens.ids for sequences in encoded for tokens in sequences]
-    at_cut, middle = map(iter, trunk_states(model, flat, tick=_share(tick, sum(map(len, flat)))))
+    at_cut, middle = map(iter, trunk_states(model, flat, tick=share_of(tick, sum(map(len, flat)))))
     cached = [
         CachedDocument(
             document.id, sequences, tuple(next(at_cut) for _ in sequences), tuple(next(middle) for _ in sequences)
@@ -102,7 +102,7 @@ def cache_scenarios(out: Path, tick: Tick, spec: ModelSpec, scenarios: str) -> N
     found = read_scenarios(Path(scenarios))
     packs = [encode_scenario(model.tokenizer, scenario) for scenario in found]
     ids = [pack.ids for pack in packs]
-    hidden, middle = trunk_states(model, ids, packs, tick=_share(tick, sum(map(len, ids))))
+    hidden, middle = trunk_states(model, ids, packs, tick=share_of(tick, sum(map(len, ids))))
     for split in ("find", "confirm"):
         kept = [i for i, scenario in enumerate(found) if scenario.split == split]
         parts = ([every[i] for i in kept] for every in (packs, hidden, middle))
@@ -171,7 +171,7 @@ def _trained(model: "SplitModel", training: Training, tick: Tick) -> tuple[Any, 
     known = {d.id: d for source in training.sources for d in load_documents(Path(source))}
     slots = [None if name is None else known[name] for name in training.slots]
     recipe = Recipe(training.epochs, training.learning_rate, training.batch_size, training.seed)
-    share = _share(tick, sum(training.sizes) * training.epochs)
+    share = share_of(tick, sum(training.sizes) * training.epochs)
     return train(model, slots, training.sizes, recipe, training.vocabulary, share)
 
 
@@ -277,7 +277,7 @@ def prepare(out: Path, tick: Tick, spec: ModelSpec) -> None:
     (out / "model.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
 
 
-def _share(tick: Tick, total: int) -> Callable[[int], None]:
+def share_of(tick: Tick, total: int) -> Callable[[int], None]:
     """A counter of tokens that reports the share done."""
     done = 0
 
