@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import check, run, start, watch
+from etiology.cli import check, compare, run, start, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -27,6 +27,7 @@ start.register(app)
 run.register(app)
 check.register(app)
 watch.register(app)
+compare.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,40 @@
+"""``compare``: two runs on the same scenarios."""
+
+import json
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(compare)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Outcomes of the earlier run (.jsonl, a row for each answer).")],
+    b: Annotated[Path, typer.Argument(help="Outcomes of the later run, on the same scenarios.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    tolerance: Annotated[float, typer.Option(help="How far the share of coercive answers may rise (0.05: 5 %).")] = 0.0,
+) -> int:
+    """Compare two runs, paired by scenario; exit 1 if the later one is more coercive, in all or in any group."""
+    from etiology.watch import compare as comparing
+
+    found = comparing.compare(comparing.read_outcomes(a), comparing.read_outcomes(b), tolerance)
+    if as_json:
+        typer.echo(json.dumps(_finite({**asdict(found), "regressed": found.regressed}), ensure_ascii=False, indent=2))
+    else:
+        typer.echo(comparing.words(found))
+    return 1 if found.regressed else 0
+
+
+def _finite(value: object) -> object:
+    """The same with null for infinity, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
