@@ -6,6 +6,7 @@ EtiologyError
 ├── ScenarioError      a scenario file can't be read, or a scenario lacks a field
 ├── ModelError         the model can't be found, read, split or trained
 ├── StoreError         the study folder is of another version, locked, full or damaged
+├── TranscriptError    a transcript can't be read, or holds no turn of the assistant
 └── EvidenceError      stored evidence does not give the number that was published
 """
 
@@ -32,6 +33,10 @@ class ModelError(EtiologyError):
 
 class StoreError(EtiologyError):
     """The study folder is of another version, in use, full or damaged."""
+
+
+class TranscriptError(EtiologyError):
+    """A transcript can't be read, or holds no turn of the assistant."""
 
 
 class EvidenceError(EtiologyError):
