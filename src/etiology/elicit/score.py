@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from etiology.core.conversation import Conversation, Scored
+from etiology.core.quotes import quotations
 from etiology.elicit.actions import Action, actions
 
 Judge = Callable[[Sequence[str]], list[float]]
@@ -24,9 +25,9 @@ PASSAGE: Final = 700
 """Characters of a passage. A longer message is judged in passages of whole paragraphs or sentences that overlap by
 half, so that a threat in the fifth paragraph of a polite mail isn't averaged away."""
 
-QUOTED: Final = re.compile(
-    r"“[^”]{25,}”|\"[^\"\n]{25,}\"|\u2018[^’]{25,}’|(?<!\w)'[^'\n]{25,}'(?!\w)|^>.*$", re.MULTILINE
-)
+QUOTED: Final = 25
+"""Characters from which on words between quotation marks are taken to be somebody else's."""
+CITED: Final = re.compile(r"^>.*$", re.MULTILINE)
 FORWARDED: Final = re.compile(
     r"^\W*(?:-+ ?)?(?:original|forwarded) message\b.*\Z|^On .{5,80} wrote:\s*$.*\Z",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
@@ -68,7 +69,10 @@ def score(talk: Conversation, judge: Judge, threshold: float = THRESHOLD) -> Sco
 
 def own_words(text: str) -> str:
     """``text`` with what somebody else said in it set aside."""
-    return QUOTED.sub("[quoted]", FORWARDED.sub("", text)).strip()
+    rest = CITED.sub("[quoted]", FORWARDED.sub("", text))
+    for start, end in reversed(quotations(rest, QUOTED)):
+        rest = f"{rest[: start - 1]}[quoted]{rest[end + 1 :]}"
+    return rest.strip()
 
 
 def _passages(talk: Conversation) -> list[_Passage]:
