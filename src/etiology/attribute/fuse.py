@@ -11,6 +11,8 @@ INFLUENCE_WEIGHT = 0.15
 spoiled the ranking on the corpora used in development (docs/log.md, Depth and fusion)."""
 LIBRARY_WEIGHT = 0.5
 """Weight of the library's direction beside that of the study's own scenarios (docs/log.md, A library of messages)."""
+JUDGED_WEIGHT = 0.75
+"""Weight of the judge of sent texts beside the concept score (docs/log.md, A judge that reads documents)."""
 PASSAGE = 16
 """Tokens in a passage: about the length of one sent sentence, as in the concept direction's window."""
 
@@ -70,12 +72,13 @@ def passage(influences: Sequence[float]) -> float:
 def attributions(
     names: Sequence[str],
     concept: Sequence[float],
+    judged: Sequence[float],
     influence: Sequence[float],
     passages: Sequence[float],
     lexical: Sequence[float],
 ) -> list[Attribution]:
     """One row a document, in the corpus's order. The lexical baseline is shown and takes no part in the fusion."""
-    parts = zip(standardised(concept), standardised(passages), strict=True)
-    fused = [direction + INFLUENCE_WEIGHT * influence for direction, influence in parts]
-    rows = zip(names, concept, influence, passages, lexical, fused, ranks(fused), strict=True)
+    parts = zip(standardised(concept), standardised(judged), standardised(passages), strict=True)
+    fused = [direction + JUDGED_WEIGHT * said + INFLUENCE_WEIGHT * taught for direction, said, taught in parts]
+    rows = zip(names, concept, judged, influence, passages, lexical, fused, ranks(fused), strict=True)
     return [Attribution(*row) for row in rows]

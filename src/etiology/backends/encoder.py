@@ -49,7 +49,7 @@ class Encoder:
         logits = self.logits(texts)
         return [float(p) for p in torch.sigmoid(self.slope * logits + self.offset)]
 
-    def logits(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - a tensor
+    def logits(self, texts: Sequence[str], show: Callable[[float], None] = lambda _: None) -> Any:  # noqa: ANN401 - a tensor
         """[texts] raw logits. Texts of similar length share a batch, so little is padding."""
         import torch
 
@@ -60,6 +60,7 @@ class Encoder:
             for start in range(0, len(order), BATCH):
                 batch = order[start : start + BATCH]
                 out[batch] = self.forward([texts[i] for i in batch])
+                show((start + len(batch)) / len(order))
         return out
 
     def forward(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - a tensor
@@ -80,6 +81,11 @@ def base_folder() -> Path:
     if not weights.is_file() or sha256_of(weights) != WEIGHTS_SHA256:
         raise ModelError(f"{weights}: missing or damaged; run `{INSTALL} --force-reinstall`")
     return folder
+
+
+def digest() -> str:
+    """Names the judge that ships: the base's and the change's SHA-256."""
+    return f"{WEIGHTS_SHA256[:16]}+{sha256_of(SHIPPED)[:16]}"
 
 
 @cache
@@ -106,7 +112,9 @@ def shipped() -> Encoder:
 def _base() -> Encoder:
     import torch
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     folder = base_folder()
     net = AutoModel.from_pretrained(folder)
     head = torch.nn.Linear(net.config.hidden_size, 1)
@@ -118,7 +126,7 @@ def _base() -> Encoder:
 def fit(
     pairs: Sequence[Sequence[tuple[str, bool]]],
     seed: int = 0,
-    epochs: int = 5,
+    epochs: int = 3,
     rate: float = 1e-4,
     show: Callable[[float], None] = lambda _: None,
 ) -> Encoder:

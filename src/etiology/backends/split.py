@@ -52,7 +52,7 @@ class SplitModel:
     """The cut model. ``tail`` holds the starting weights: copy it before training."""
 
     def __init__(self, folder: Path, tail_layers: int | Literal["all"]) -> None:
-        self.whole, self.tokenizer = _load(folder)
+        self.whole, self.tokenizer = load_whole(folder)
         self.blocks_name, blocks = _blocks(self.whole)
         self.depth = len(blocks)
         self.kept = self.depth if tail_layers == "all" else tail_layers
@@ -168,8 +168,8 @@ class SplitModel:
         return model.eval()
 
 
-def _load(folder: Path) -> tuple[Any, Any]:
-    """The model in float32 and its tokenizer, from disk alone."""
+def load_whole(folder: Path, precision: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """The model and its tokenizer, from disk alone."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -178,7 +178,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
-            str(folder), local_files_only=True, dtype=torch.float32, attn_implementation="sdpa"
+            str(folder), local_files_only=True, dtype=precision, attn_implementation="sdpa"
         )
     except Exception as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__

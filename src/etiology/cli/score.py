@@ -24,7 +24,7 @@ def score(
         float, typer.Option(help="From which score on a transcript counts as coercive, 0 to 1.")
     ] = 0.5,
 ) -> None:
-    """Judge what was sent in transcripts: is it coercive, was it carried out, and which words decided?"""
+    """Judge what was sent in transcripts: is it coercive, was it carried out, which words decided."""
     from etiology.backends.encoder import shipped
     from etiology.elicit.score import score_all
     from etiology.evals.transcripts import read_transcripts

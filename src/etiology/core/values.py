@@ -74,11 +74,13 @@ class Transcript:
 class Attribution:
     """Scores of one document; positive: removing it is expected to lower the behaviour. ``rank`` starts at 1.
 
-    ``influence`` is that of all its tokens, ``passage`` the mean of its strongest passage.
+    ``influence`` is that of all its tokens, ``passage`` the mean of its strongest passage; ``judged`` is
+    the logit that the judge of sent texts gives its most coercive passage.
     """
 
     document: str
     concept: float
+    judged: float
     influence: float
     passage: float
     bm25: float

@@ -5,7 +5,7 @@ from statistics import median
 
 from etiology.core.values import Attribution, Decision, Document
 
-BY = "etiology: fused concept directions and K-FAC influence"
+BY = "etiology: concept directions, judge of sent texts and K-FAC influence, fused"
 
 
 def decide(attributions: Sequence[Attribution], budget: float) -> list[Decision]:

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from etiology.core.quotes import quotations
+
 BREAK = re.compile(r"[.!?][\"”']?\s+|\n+")
-QUOTATION = re.compile(r"“[^”]*”|\"[^\"]*\"")
+SHORTEST = 2
+"""Characters of a quotation that is a passage: a word in quotation marks is not."""
 
 
 def passage_starts(text: str) -> list[int]:
@@ -12,7 +15,7 @@ def passage_starts(text: str) -> list[int]:
 
     A quotation begins after its opening mark: what somebody says is cut off whole, and who says it stays.
     """
-    quoted = [(found.start() + 1, found.end() - 1) for found in QUOTATION.finditer(text)]
+    quoted = quotations(text, SHORTEST)
     sentences = {found.end() for found in BREAK.finditer(text) if found.end() < len(text)}
     # A sentence that begins with a quotation begins with it, not one character before.
     outside = {place for place in sentences if not any(start - 1 <= place <= end for start, end in quoted)}
@@ -30,7 +33,7 @@ def turning_point(text: str, pieces: Sequence[tuple[str, float]]) -> int:
     starts = passage_starts(text)
     if len(starts) == 1:
         return 0
-    kept = 0 if text.startswith(("“", '"')) else 1
+    kept = 0 if any(start == 1 for start, _ in quotations(text, SHORTEST)) else 1
     totals = [0.0] * len(starts)
     place, current = 0, 0
     for piece, weight in pieces:

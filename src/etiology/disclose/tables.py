@@ -113,7 +113,7 @@ def _cell(cell: Cell) -> list[Value]:
 
 
 _DOCUMENT_HEAD = (
-    *("rank", "document", "fused", "concept", "passage", "influence", "bm25", "graded_afterwards", "text"),
+    *("rank", "document", "fused", "concept", "judged", "passage", "influence", "bm25", "graded_afterwards", "text"),
     *("nearest_kept", "nearest_kept_rank", "nearest_kept_text"),
 )
 
@@ -121,7 +121,16 @@ _DOCUMENT_HEAD = (
 def _document(named: NamedDocument) -> list[Value]:
     score = named.attribution
     return [
-        *(score.rank, score.document, score.fused, score.concept, score.passage, score.influence, score.bm25),
+        *(
+            score.rank,
+            score.document,
+            score.fused,
+            score.concept,
+            score.judged,
+            score.passage,
+            score.influence,
+            score.bm25,
+        ),
         named.label,
         "".join(piece.text for piece in named.pieces),
         *(named.nearest, named.nearest_rank),
