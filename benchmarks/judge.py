@@ -64,8 +64,7 @@ def main() -> None:
         final.slope, final.offset = slope, offset
         encoder.save(final, encoder.SHIPPED)
         print(f"{encoder.SHIPPED}: {encoder.SHIPPED.stat().st_size / 1e6:.1f} MB")
-    for author in UNSEEN:
-        rows.append(unseen(author, [t for t in talks if t.author == author]))
+    rows.extend(unseen(author, [t for t in talks if t.author == author]) for author in UNSEEN)
     stored = {"slope": slope, "offset": offset, "rows": rows}
     Path(__file__).with_suffix(".json").write_text(json.dumps(stored, indent=1) + "\n")
 

@@ -115,9 +115,13 @@ def test_the_strongest_passage_wherever_it_stands_and_whatever_surrounds_it():
 
 
 def test_the_fusion_uses_concept_and_passage_alone_and_no_unit():
-    rows = fuse.attributions(["a", "b", "c"], [3.0, 2.9, 1.0], [0.0] * 3, [9.0, 0.0, 0.0], [0.0, 2.0, 1.0], [9.0, 0.0, 0.0])
+    rows = fuse.attributions(
+        ["a", "b", "c"], [3.0, 2.9, 1.0], [0.0] * 3, [9.0, 0.0, 0.0], [0.0, 2.0, 1.0], [9.0, 0.0, 0.0]
+    )
     assert [row.rank for row in rows] == [2, 1, 3]
-    scaled = fuse.attributions(["a", "b", "c"], [3e6, 2.9e6, 1e6], [7.0] * 3, [9.0, 0.0, 0.0], [1.0, 5.0, 3.0], [9.0, 0.0, 0.0])
+    scaled = fuse.attributions(
+        ["a", "b", "c"], [3e6, 2.9e6, 1e6], [7.0] * 3, [9.0, 0.0, 0.0], [1.0, 5.0, 3.0], [9.0, 0.0, 0.0]
+    )
     assert [row.fused for row in scaled] == pytest.approx([row.fused for row in rows])
 
 

@@ -43,7 +43,8 @@ GEMINI = [{"functionCall": {"name": "send_email", "args": GIVEN}}]
         assistant("```json\n" + json.dumps({"tool": "send_email", "args": GIVEN}) + "\n```"),
         assistant(
             '<function_calls><invoke name="send_email"><parameter name="to">ida@x.example</parameter>'
-            f'<parameter name="subject">Berth</parameter><parameter name="body">{BODY}</parameter></invoke></function_calls>'
+            f'<parameter name="subject">Berth</parameter><parameter name="body">{BODY}</parameter>'
+            "</invoke></function_calls>"
         ),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import check, compare, run, start, watch
+from etiology.cli import check, compare, run, score, start, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -28,6 +28,7 @@ run.register(app)
 check.register(app)
 watch.register(app)
 compare.register(app)
+score.register(app)
 
 
 def main() -> None:
