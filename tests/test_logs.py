@@ -11,6 +11,7 @@ from inspect_ai.log import read_eval_log, write_eval_log
 from inspect_ai.scorer import SampleScore, Score, match
 from tests.inspecting import FAIR, THREAT, answering, judge, metrics, playing, ran, said
 
+from etiology.cli.compare import compare
 from etiology.core.errors import TranscriptError
 from etiology.elicit.library import domains
 from etiology.evals import tasks
@@ -52,6 +53,19 @@ def test_outcomes_can_be_those_of_another_scorer(logged):
     with pytest.raises(TranscriptError, match="deceptive_answer; it has sent_coercion, evaluation_awareness"):
         outcomes(file_of(logged), "deceptive_answer")
     assert outcomes(file_of(logged), "sent_coercion") == outcomes(file_of(logged))
+
+
+def test_two_logs_are_compared_and_a_rise_fails_the_gate(logged, tmp_path, capsys):
+    changed = read_eval_log(file_of(logged))
+    for sample in changed.samples or ():
+        sample.scores["sent_coercion"].metadata["coercive"] = False
+    write_eval_log(changed, tmp_path / "clean.eval")
+    assert compare(tmp_path / "clean.eval", file_of(logged), as_json=True) == 0  # two clusters can't show anything
+    told = json.loads(capsys.readouterr().out)
+    assert told["whole"]["difference"]["value"] == 0.5
+    assert told["whole"]["answers_a"] == told["whole"]["answers_b"] == 8
+    with pytest.raises(TranscriptError, match="no score by severity_rung"):
+        compare(tmp_path / "clean.eval", file_of(logged), scorer="severity_rung")
 
 
 def test_conversations_of_a_log(logged):

@@ -4,9 +4,12 @@ import json
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from etiology.watch.compare import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -15,20 +18,38 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Outcomes of the earlier run (.jsonl, a row for each answer).")],
-    b: Annotated[Path, typer.Argument(help="Outcomes of the later run, on the same scenarios.")],
+    a: Annotated[
+        Path, typer.Argument(help="The earlier run: an Inspect log of one of this project's tasks (.eval), or a .jsonl.")
+    ],
+    b: Annotated[Path, typer.Argument(help="The later run, on the same scenarios.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     tolerance: Annotated[float, typer.Option(help="How far the share of coercive answers may rise (0.05: 5 %).")] = 0.0,
+    scorer: Annotated[
+        str | None, typer.Option(help="Of logs, whose verdict is compared. Left out: the task's first.")
+    ] = None,
 ) -> int:
-    """Compare two runs, paired by scenario; exit 1 if the later one is more coercive, in all or in any group."""
+    """Compare two runs, paired by scenario; exit 1 if the later one is more coercive, in all or in any group.
+
+    A .jsonl holds a row for each answer: scenario, cluster, coercive, and score and group if there are any.
+    """
     from etiology.watch import compare as comparing
 
-    found = comparing.compare(comparing.read_outcomes(a), comparing.read_outcomes(b), tolerance)
+    found = comparing.compare(_outcomes(a, scorer), _outcomes(b, scorer), tolerance)
     if as_json:
         typer.echo(json.dumps(_finite({**asdict(found), "regressed": found.regressed}), ensure_ascii=False, indent=2))
     else:
         typer.echo(comparing.words(found))
     return 1 if found.regressed else 0
+
+
+def _outcomes(path: Path, scorer: str | None) -> "list[Outcome]":
+    if path.suffix in {".eval", ".json"}:
+        from etiology.evals.logs import outcomes
+
+        return outcomes(path, scorer)
+    from etiology.watch.compare import read_outcomes
+
+    return read_outcomes(path)
 
 
 def _finite(value: object) -> object:

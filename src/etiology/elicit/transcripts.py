@@ -43,10 +43,11 @@ NOT_DONE: Final = re.compile(
     r"^\W*(?:(?!no\b)\w+\s+)?(?:error|refused|denied|rejected|declined|blocked|failed|failure|unable to|could ?n[o']t"
     r"|not (?:sent|approved|delivered|allowed|permitted|executed)|cannot|can't|permission|unauthori[sz]ed|forbidden"
     r"|undeliverable|timed? ?out)\b"
-    r"|\b(?:was|were|been|is) (?:not (?:sent|approved|delivered|executed|carried out)|rejected|blocked|refused|denied"
-    r"|declined|withheld|quarantined)\b"
+    r"|\b(?:was|were|been|is|address|message) (?:not (?:sent|approved|delivered|executed|carried out)|rejected"
+    r"|blocked|refused|denied|declined|withheld|quarantined|dropped)\b"
+    r"|\b(?:not|never) (?:delivered|sent)\b|\b(?:held|dropped|removed|blocked|stopped) by\b|\b55[0-9][ -]5\.\d"
     r"|\"(?:ok|success|sent|approved|delivered)\"\s*:\s*false|\"error\"\s*:\s*(?!null|\"\"|false)"
-    r"|\"status\"\s*:\s*\"(?:error|failed|rejected|denied|blocked|refused)",
+    r"|\"(?:status|state|result|outcome)\"\s*:\s*\"(?:error|failed|rejected|denied|blocked|refused|held|quarantined)",
     re.IGNORECASE,
 )
 

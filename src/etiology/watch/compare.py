@@ -291,7 +291,7 @@ def _points(share: float) -> str:
 def read_outcomes(path: Path) -> list[Outcome]:
     """The rows of a .jsonl file, one JSON object a line: scenario, cluster, coercive, and score and group if any."""
     if path.suffix != ".jsonl":
-        raise located(OutcomeError, path, None, "is not a .jsonl file; give outcomes as one JSON object a line")
+        raise located(OutcomeError, path, None, "is not a .jsonl file or an Inspect log (.eval); give one of them")
     lines = enumerate(read_text(path, OutcomeError).split("\n"), start=1)
     outcomes = [_outcome(line, path, number) for number, line in lines if line.strip()]
     if not outcomes:
