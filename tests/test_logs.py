@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 from inspect_ai import Task, score
 from inspect_ai.dataset import Sample
@@ -12,10 +14,11 @@ from inspect_ai.scorer import SampleScore, Score, match
 from tests.inspecting import FAIR, THREAT, answering, judge, metrics, playing, ran, said
 
 from etiology.cli.compare import compare
+from etiology.cli.view import served
 from etiology.core.errors import TranscriptError
 from etiology.elicit.library import domains
 from etiology.evals import tasks
-from etiology.evals.logs import outcomes, read_log
+from etiology.evals.logs import bundle, outcomes, read_log
 from etiology.evals.metrics import beyond_control, levels, rates
 from etiology.evals.scorers import sent_coercion
 from etiology.watch.compare import Outcome
@@ -58,7 +61,8 @@ def test_outcomes_can_be_those_of_another_scorer(logged):
 def test_two_logs_are_compared_and_a_rise_fails_the_gate(logged, tmp_path, capsys):
     changed = read_eval_log(file_of(logged))
     for sample in changed.samples or ():
-        sample.scores["sent_coercion"].metadata["coercive"] = False
+        for score_of in (sample.scores or {}).values():
+            score_of.metadata = {**(score_of.metadata or {}), "coercive": False}
     write_eval_log(changed, tmp_path / "clean.eval")
     assert compare(tmp_path / "clean.eval", file_of(logged), as_json=True) == 0  # two clusters can't show anything
     told = json.loads(capsys.readouterr().out)
@@ -66,6 +70,17 @@ def test_two_logs_are_compared_and_a_rise_fails_the_gate(logged, tmp_path, capsy
     assert told["whole"]["answers_a"] == told["whole"]["answers_b"] == 8
     with pytest.raises(TranscriptError, match="no score by severity_rung"):
         compare(tmp_path / "clean.eval", file_of(logged), scorer="severity_rung")
+
+
+def test_the_viewer_is_bundled_and_served(logged, tmp_path):
+    with pytest.raises(TranscriptError, match=r"no \.eval log"):
+        bundle(tmp_path, tmp_path / "report" / "logs")
+    bundle(file_of(logged).parent, tmp_path / "report" / "logs")
+    with served(tmp_path / "report") as (address, serve):
+        Thread(target=serve, daemon=True).start()
+        assert "Inspect" in httpx.get(f"{address}/logs/index.html").text
+        log = httpx.get(f"{address}/logs/logs/{file_of(logged).name}")
+    assert log.content == file_of(logged).read_bytes()
 
 
 def test_conversations_of_a_log(logged):

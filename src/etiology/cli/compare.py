@@ -19,7 +19,8 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     a: Annotated[
-        Path, typer.Argument(help="The earlier run: an Inspect log of one of this project's tasks (.eval), or a .jsonl.")
+        Path,
+        typer.Argument(help="The earlier run: an Inspect log of a task of this project, or a .jsonl."),
     ],
     b: Annotated[Path, typer.Argument(help="The later run, on the same scenarios.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

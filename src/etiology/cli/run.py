@@ -35,7 +35,6 @@ def register(app: typer.Typer) -> None:
         app.command(name=step, help=f"{words} Makes what is missing before it; finished stages are kept.")(
             _command(step)
         )
-    app.command()(view)
 
 
 def _command(step: str) -> Callable[..., None]:
@@ -133,16 +132,3 @@ def estimate(study: Study, as_json: bool) -> None:
         typer.echo(json.dumps(planned.as_dict(), indent=1))
     else:
         typer.echo("\n".join(planned.lines()))
-
-
-def view(folder: Folder) -> None:
-    """Open the report in a browser, and print where it is."""
-    import webbrowser
-
-    from etiology.core.errors import EvidenceError
-
-    page = load_study(folder.resolve()).folder / "report" / "index.html"
-    if not page.exists():
-        raise EvidenceError(f"{page}: no report yet; run: etiology run {folder}")
-    typer.echo(str(page))
-    webbrowser.open(page.as_uri())

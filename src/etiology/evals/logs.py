@@ -67,6 +67,15 @@ def outcomes(path: Path, scorer: str | None = None) -> list[Outcome]:
     return found
 
 
+def bundle(logs: Path, to: Path) -> None:
+    """Copy a folder's logs into ``to`` with Inspect's viewer, as pages for any static server."""
+    from inspect_ai.log import bundle_log_dir
+
+    if not any(logs.rglob("*.eval")):
+        raise TranscriptError(f"{logs}: no .eval log in it; give the folder that Inspect wrote its logs to")
+    bundle_log_dir(str(logs), str(to), overwrite=True)
+
+
 def _read(path: Path, skip: set[str]) -> "EvalLog":
     from inspect_ai.log import read_eval_log
 
