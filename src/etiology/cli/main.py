@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import check, compare, run, score, start, view, watch
+from etiology.cli import check, compare, detector, run, score, start, view, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -29,6 +29,7 @@ check.register(app)
 watch.register(app)
 compare.register(app)
 score.register(app)
+detector.register(app)
 view.register(app)
 
 

@@ -1,0 +1,57 @@
+"""``detector``: the judge of texts, trained and tried."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from etiology.cli.bars import Bars
+
+commands = typer.Typer(help="Train the judge of texts anew, or ask it about texts.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    app.add_typer(commands, name="detector")
+
+
+@commands.command()
+def train(
+    to: Annotated[Path, typer.Option(help="The new file for the weights (.safetensors).")],
+    public: Annotated[
+        Path | None, typer.Option(help="A folder of public .jsonl files with ordinary text (docs/detector.md).")
+    ] = None,
+) -> None:
+    """Fit the judge on this project's labelled texts: half an hour on a core."""
+    from etiology import detector
+    from etiology.backends import encoder
+    from etiology.core.errors import EtiologyError
+
+    if to.exists():
+        raise EtiologyError(f"{to}: is there already; give a new file")
+    with Bars(Console(stderr=True)) as bars:
+        ordinary = detector.public(public) if public else {}
+        judge = detector.trained(detector.sources(), ordinary, lambda part: bars.show("train", part))
+        encoder.save(judge, to)
+    typer.echo(f"{to}: {to.stat().st_size / 1e6:.1f} MB; held-out slope {judge.slope:.2f}, offset {judge.offset:+.2f}")
+
+
+@commands.command()
+def judge(
+    file: Annotated[Path, typer.Argument(help="Texts: .jsonl rows with 'text', or a text file with one a line.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of `detector train`. Left out: those that ship.")
+    ] = None,
+) -> None:
+    """Print one JSON object a text: how likely it coerces, and what kind of text it is."""
+    from etiology import detector
+    from etiology.backends import encoder
+
+    chosen = encoder.load(weights) if weights else encoder.shipped()
+    found = detector.read_texts(file)
+    for text, likely, kinds in zip(found, chosen(found), chosen.kinds(found), strict=True):
+        best = max(kinds, key=lambda kind: kinds[kind])
+        row = {"coercive": likely >= 0.5, "score": round(likely, 4), "kind": best, "text": text[:200]}
+        typer.echo(json.dumps(row, ensure_ascii=False))
