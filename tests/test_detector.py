@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from etiology import detector
 from etiology.backends import encoder
@@ -141,6 +142,10 @@ def test_wrong_weights_are_one_clear_error(tmp_path):
     (tmp_path / "no.safetensors").write_bytes(b"no weights")
     with pytest.raises(ModelError, match="can't be read as weights of the judge"):
         encoder.load(tmp_path / "no.safetensors")
+    older = {"calibration": torch.tensor([1.0, 0.0]), "head.weight": torch.zeros(1, 384)}
+    save_file(older, tmp_path / "older.safetensors")
+    with pytest.raises(ModelError, match="of another version of the judge"):
+        encoder.load(tmp_path / "older.safetensors")
 
 
 def test_texts_are_read_from_rows_or_lines(tmp_path):

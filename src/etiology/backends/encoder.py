@@ -136,6 +136,8 @@ def load(path: Path) -> Encoder:
         if f"{name}.left" in kept:
             weight.data += kept[f"{name}.left"] @ kept[f"{name}.right"]
         elif name in kept:
+            if kept[name].shape != weight.shape:
+                raise ModelError(f"{path}: of another version of the judge; train it anew: etiology detector train")
             weight.data += kept[name]
     return encoder
 
