@@ -66,7 +66,7 @@ def of_author(author: str, groups: Sequence[Sequence[Example]], judge: Encoder) 
 
 def calibrated(judge: Encoder, examples: Sequence[Example]) -> Numbers:
     """Calibrated logits: above 0 is a call."""
-    return judge.slope * np.array(judge.logits([e.text for e in examples]), dtype=np.float64) + judge.offset
+    return judge.slope * np.array(judge.logits([e.text for e in examples]).tolist()) + judge.offset
 
 
 def orders(groups: Sequence[Sequence[Example]], logits: Sequence[float]) -> dict[str, str]:
