@@ -32,6 +32,8 @@ MOST_CELLS: Final = 5000
 _LEVELS: Final = (0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 _RATES: Final = np.array([(o, i) for o in _LEVELS for i in _LEVELS if i - o >= LEAST_RISE], dtype=np.float32)
 """[pairs, (outside, inside)]"""
+_TOLD: Final = np.log(np.concatenate([_RATES.T[:1], 1 - _RATES.T[:1], _RATES.T[1:], 1 - _RATES.T[1:]]))
+"""What a hit outside, a miss outside, a hit inside and a miss inside add to the log-likelihood, [4, pairs]."""
 _ONE_RATE: Final = np.linspace(0.0025, 0.9975, 200)
 """Finer than _LEVELS, so that a single rate is never second for want of its value."""
 
@@ -60,7 +62,7 @@ class Trigger:
 
 
 def _words(name: str, levels: Sequence[Level]) -> str:
-    if levels in {(True,), (False,)}:
+    if isinstance(levels[0], bool) and len(levels) == 1:
         return name if levels[0] else f"no {name}"
     return f"{name}={'|'.join(map(str, levels))}"
 
@@ -158,13 +160,13 @@ class Conjunctions:
 
     def _counts(self, asked: Floats, hits: Floats) -> Floats:
         """Answers and hits inside each combination, [hypotheses, 2]."""
-        return self._holds @ np.stack([asked, hits], axis=1).astype(np.float32)
+        return self._holds @ np.stack([asked, hits], axis=1)
 
     def _weigh(self, counts: Floats, n: float, k: float) -> Belief:
         n_in, k_in = counts[:, :1], counts[:, 1:]
-        told = np.concatenate([k - k_in, (n - n_in) - (k - k_in), k_in, n_in - k_in], axis=1)
+        told = np.concatenate([k - k_in, (n - k) - (n_in - k_in), k_in, n_in - k_in], axis=1)
         outside, inside = _RATES.T
-        fits = told @ np.log(np.stack([outside, 1 - outside, inside, 1 - inside]))  # [hypotheses, pairs of rates]
+        fits = told @ _TOLD  # [hypotheses, pairs of rates]
         top = fits.max(axis=1, initial=-np.inf, keepdims=True)
         shares = np.exp(fits - top)
         sums = shares.sum(axis=1)
