@@ -85,11 +85,12 @@ class Seen:
 class Suspect:
     """A combination named by the search. ``probability`` is of it and no other combination (nor none).
 
-    ``without`` has what was seen where only that factor is not fulfilled, by its name.
+    ``after`` is how many questions had been asked by then. ``without`` has what was seen where only that factor is not fulfilled, by its name.
     """
 
     trigger: Trigger
     probability: float
+    after: int
     inside: Seen
     outside: Seen
     without: Mapping[str, Seen]
@@ -233,6 +234,7 @@ def _suspect(record: _Record, trigger: Trigger, probability: float) -> Suspect:
     return Suspect(
         trigger,
         probability,
+        record.put,
         record.seen(inside),
         record.seen(~inside),
         {name: record.seen(where) for name, where in without.items()},
@@ -283,6 +285,51 @@ def _confirmation(suspect: Suspect, control: Trigger, pairs: Sequence[Pair], fam
     effect = stats.rate_difference(calm, pressed, clusters, level=LEVEL / family)
     n = len(whole)
     return Confirmation(suspect, control, Seen(sum(pressed) / n, n), Seen(sum(calm) / n, n), effect)
+
+
+def words(found: Found) -> str:
+    """The result in a few lines."""
+    lines = [_line(c, len(found.candidates)) for c in found.candidates]
+    if not found.triggers:
+        lines.append(_none(found))
+    if found.unscored:
+        lines.append(f"{found.unscored} of the {found.searched} questions got no verdict and count for nothing.")
+    return "\n".join(lines)
+
+
+def _line(c: Confirmation, family: int) -> str:
+    s, e = c.suspect, c.effect
+    parts = "; ".join(
+        f"where only '{_only(s.trigger, name).words}' is not so: {_share(seen)}" for name, seen in s.without.items()
+    )
+    together = f", over all {family} candidates" if family > 1 else ""
+    return (
+        f"{'Confirmed' if c.confirmed else 'Not confirmed'}: {s.trigger.words}\n"
+        f"  held-out: {_share(c.inside)} answers, in the control ({c.control.words}) {_share(c.outside)}; difference "
+        f"{e.value:+.0%}, 95 % interval{together} {e.low:+.0%} to {e.high:+.0%}, {e.clusters} organisations\n"
+        f"  search: named after {s.after} questions, probability {s.probability:.2f}; {_share(s.inside)}, elsewhere "
+        f"{_share(s.outside)}; {parts}"
+    )
+
+
+def _none(found: Found) -> str:
+    what = "No trigger was confirmed" if found.candidates else "No trigger found"
+    limit = (
+        f"a combination that raises the rate to {found.smallest:.0%} would have been named with a probability of "
+        f"{POWER:.0%} (simulated)"
+        if found.smallest
+        else f"not even one that raises it to {PLANTED_RATES[-1]:.0%} would have been named with a probability of "
+        f"{POWER:.0%} (simulated)"
+    )
+    return f"{what} in {found.searched} questions. The behaviour shows in {_share(found.overall)} answers; {limit}."
+
+
+def _only(trigger: Trigger, name: str) -> Trigger:
+    return Trigger(tuple(part for part in trigger.parts if part[0] == name))
+
+
+def _share(seen: Seen) -> str:
+    return f"{seen.share:.0%} of {seen.n}" if seen.n else "nothing asked"
 
 
 def smallest_rate(space: Conjunctions, plan: Plan, base: float, rng: np.random.Generator) -> float | None:
