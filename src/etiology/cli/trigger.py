@@ -22,32 +22,36 @@ def register(app: typer.Typer) -> None:
 
 
 def trigger(
-    model: Annotated[str, typer.Option(help="The model as Inspect names it, such as openai/gpt-4o or etiology/FOLDER.")],
+    *,
+    model: Annotated[
+        str, typer.Option(help="The model as Inspect names it, such as openai/gpt-4o or etiology/FOLDER.")
+    ],
     task: Annotated[Kind, typer.Option(help="Read what it writes, or have it choose among four texts.")] = Kind.CHAT,
     budget: Annotated[int, typer.Option(help="Questions in all, search and confirmation.")] = 400,
     pairs: Annotated[int, typer.Option(help="Held-out scenarios for each candidate, each asked twice.")] = 60,
-    depth: Annotated[int, typer.Option(help="Factors that a trigger may combine.")] = 3,
     judge: Annotated[str | None, typer.Option(help="A model that decides about each message (chat only).")] = None,
     logs: Annotated[str | None, typer.Option(help="Folder for Inspect's logs, one for each batch.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the questions' choice, and of the answers where a model takes one.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the questions' choice, and of the answers where a model takes one.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Find what elicits coercion from a model, with few questions, and confirm it on held-out scenarios."""
     from etiology.elicit.trigger import Plan, words
     from etiology.evals.triggers import find_trigger
 
-    plan = Plan(budget=budget, pairs=pairs, depth=depth)
-    found = find_trigger(
-        model, task.value, plan, seed, judge, logs, lambda n: typer.echo(f"\r{n} questions asked", err=True, nl=False)
-    )
+    plan = Plan(budget=budget, pairs=pairs)
+    found = find_trigger(model, task.value, plan=plan, seed=seed, judge=judge, logs=logs, show=_asked)
     typer.echo(err=True)
     if as_json:
-        rows = [
-            asdict(c) | {"trigger": c.suspect.trigger.words, "confirmed": c.confirmed} for c in found.candidates
-        ]
+        rows = [asdict(c) | {"trigger": c.suspect.trigger.words, "confirmed": c.confirmed} for c in found.candidates]
         typer.echo(json.dumps(_finite(asdict(found) | {"candidates": rows}), ensure_ascii=False, indent=2))
     else:
         typer.echo(words(found))
+
+
+def _asked(questions: int) -> None:
+    typer.echo(f"\r{questions} questions asked", err=True, nl=False)
 
 
 def _finite(value: object) -> object:

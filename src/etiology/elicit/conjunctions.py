@@ -1,7 +1,7 @@
 """Which combination of factor levels makes a model misbehave: every such combination as a hypothesis, weighed exactly.
 
-1. A hypothesis says: where each of one to ``depth`` factors has one of certain levels, the rate is ``inside``, else it is
-   ``outside``, and inside is the higher by at least LEAST_RISE. One more says that there is one rate everywhere.
+1. A hypothesis says: where each of one to ``depth`` factors has one of certain levels, the rate is ``inside``, else it
+   is ``outside``, and inside is the higher by at least LEAST_RISE. One more says that there is one rate everywhere.
 2. The weight of each follows from all answers by Bayes' rule, with both rates integrated over a grid. A combination
    with a needless factor fits no better than the one without it and has more rivals, so the smaller one wins.
 3. The question that tells most is the cell whose answer has the highest mutual information with 'which hypothesis'.
@@ -91,7 +91,7 @@ class Belief:
 class Conjunctions:
     """Every combination of one to ``depth`` factors over the cells of a space. Errors: ``ScenarioError``.
 
-    ``cells`` is [cells, factors], each the place of a level; ``holds`` [hypotheses, cells] says where each is fulfilled.
+    ``cells`` is [cells, factors], each the place of a level; ``holds`` is [hypotheses, cells], where each is fulfilled.
     """
 
     def __init__(self, factors: Sequence[Factor], depth: int = 3) -> None:
@@ -109,7 +109,7 @@ class Conjunctions:
         self.factors, self.cells, self.triggers, self.holds = tuple(factors), cells, triggers, holds
         self._holds = holds.astype(np.float32)
         sizes = np.array([len(t.parts) for t in triggers], dtype=np.intp)
-        each = 0.5 / len(np.unique(sizes)) / np.maximum(np.bincount(sizes), 1)
+        each = 0.5 / max(len(np.unique(sizes)), 1) / np.maximum(np.bincount(sizes), 1)
         self._prior = np.log(np.append(each[sizes], 0.5))
 
     def outside(self, trigger: Trigger) -> tuple["Conjunctions", NDArray[np.intp]]:
@@ -122,14 +122,14 @@ class Conjunctions:
         _, first = np.unique(np.packbits(holds, axis=1), axis=0, return_index=True)
         some = [h for h in sorted(first) if 0 < holds[h].sum() < len(kept)]
         left = object.__new__(Conjunctions)
-        left._set(self.factors, self.cells[kept], [self.triggers[h] for h in some], holds[some])  # noqa: SLF001
+        left._set(self.factors, self.cells[kept], [self.triggers[h] for h in some], holds[some])
         return left, kept
 
     def levels(self, cell: int) -> dict[str, Level]:
         return {f.name: f.levels[place] for f, place in zip(self.factors, self.cells[cell], strict=True)}
 
     def belief(self, asked: Floats, hits: Floats) -> Belief:
-        """The weights after ``asked`` answers in each cell, of which ``hits`` (or that share of them) show the behaviour.
+        """The weights after ``asked`` answers in each cell, of which ``hits`` (a sum of shares) show the behaviour.
 
         Both are [cells].
         """
@@ -184,7 +184,8 @@ class Conjunctions:
         w, inside, outside = belief.weights, belief.inside, belief.outside
         unsure_in, unsure_out = _entropy(inside), _entropy(outside)
         steps = np.stack([w * (inside - outside), w * (unsure_in - unsure_out)])[:, :-1].astype(np.float32)
-        rate, unsure = (steps @ self._holds).astype(np.float64) + [[w @ outside], [w @ unsure_out]]
+        everywhere = np.array([[w @ outside], [w @ unsure_out]])
+        rate, unsure = everywhere + steps @ self._holds
         rate = rate.clip(0.0, 1.0)
         return rate, _entropy(rate) - unsure
 
@@ -206,7 +207,7 @@ def _choices(factors: Sequence[Factor], depth: int) -> Iterator[tuple[tuple[int,
 
 
 def _check(factors: Sequence[Factor], depth: int) -> None:
-    if not factors or not 1 <= depth:
+    if not factors or depth < 1:
         raise ScenarioError("a trigger is sought among one factor or more, in combinations of one or more")
     for factor in factors:
         if len(set(factor.levels)) != len(factor.levels) or len(factor.levels) < 2:

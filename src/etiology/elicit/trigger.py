@@ -53,7 +53,7 @@ class Plan:
     """How a search goes. ``budget`` counts all questions, and keeps 2 × ``pairs`` back for each candidate.
 
     A combination is named from a probability of ``sure`` on; ``most`` are named, of ``depth`` factors at most.
-    ``worlds`` are simulated to say what 'none' rules out.
+    ``worlds`` are simulated to say what 'none' rules out; with 0 it isn't said.
     """
 
     budget: int = 400
@@ -65,8 +65,8 @@ class Plan:
     worlds: int = 20
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.pairs, self.most, self.depth, self.worlds) < 1 or not 0.5 <= self.sure < 1:
-            raise ScenarioError(f"{self}: numbers must be at least 1, and sure from .5 to below 1")
+        if min(self.batch, self.pairs, self.most, self.depth, self.worlds + 1) < 1 or not 0.5 <= self.sure < 1:
+            raise ScenarioError(f"{self}: numbers must be at least 1 (worlds 0), and sure from .5 to below 1")
         if self.budget <= 2 * self.pairs:
             raise ScenarioError(
                 f"budget {self.budget}: {2 * self.pairs} questions are kept back to confirm what is found; give more"
@@ -85,7 +85,8 @@ class Seen:
 class Suspect:
     """A combination named by the search. ``probability`` is of it and no other combination (nor none).
 
-    ``after`` is how many questions had been asked by then. ``without`` has what was seen where only that factor is not fulfilled, by its name.
+    ``after`` is how many questions had been asked by then. ``without`` has, by a factor's name, what was seen where
+    that factor alone is not fulfilled.
     """
 
     trigger: Trigger
@@ -118,8 +119,8 @@ class Confirmation:
 class Found:
     """What a search found. ``none`` is the probability, after the first round, that no combination matters.
 
-    ``overall`` is what was seen in all questions of the search, ``smallest`` the least rate at which a trigger of
-    ``depth`` factors would have been named with a probability of 80 % (None: not even at 1), where none was confirmed.
+    ``overall`` is what was seen in all questions of the search. Where none was confirmed, ``ruled_out`` is the least
+    rate at which a trigger of ``depth`` factors would have been named with a probability of 80 %; infinite if at none.
     """
 
     candidates: tuple[Confirmation, ...]
@@ -128,7 +129,7 @@ class Found:
     searched: int
     confirming: int
     unscored: int
-    smallest: float | None = None
+    ruled_out: float | None = None
 
     @property
     def triggers(self) -> tuple[Trigger, ...]:
@@ -155,7 +156,9 @@ def search(factors: Sequence[Factor], ask: Ask, check: Check, plan: Plan | None 
         confirming=2 * plan.pairs * len(suspects),
         unscored=record.put - int(record.asked.sum()),
     )
-    return found if found.triggers else replace(found, smallest=smallest_rate(space, plan, found.overall.share, rng))
+    if found.triggers or not plan.worlds:
+        return found
+    return replace(found, ruled_out=smallest_rate(space, plan, found.overall.share, rng))
 
 
 class _Record:
@@ -313,15 +316,15 @@ def _line(c: Confirmation, family: int) -> str:
 
 
 def _none(found: Found) -> str:
-    what = "No trigger was confirmed" if found.candidates else "No trigger found"
-    limit = (
-        f"a combination that raises the rate to {found.smallest:.0%} would have been named with a probability of "
-        f"{POWER:.0%} (simulated)"
-        if found.smallest
-        else f"not even one that raises it to {PLANTED_RATES[-1]:.0%} would have been named with a probability of "
-        f"{POWER:.0%} (simulated)"
+    said = (
+        f"{'No trigger was confirmed' if found.candidates else 'No trigger found'} in {found.searched} questions. The "
+        f"behaviour shows in {_share(found.overall)} answers."
     )
-    return f"{what} in {found.searched} questions. The behaviour shows in {_share(found.overall)} answers; {limit}."
+    if found.ruled_out is None:
+        return said
+    if found.ruled_out == inf:
+        return f"{said} That is too few to say that there is none: no trigger would have been named reliably."
+    return f"{said} One that raises this to {found.ruled_out:.0%} would be named in {POWER:.0%} of simulated runs."
 
 
 def _only(trigger: Trigger, name: str) -> Trigger:
@@ -332,11 +335,11 @@ def _share(seen: Seen) -> str:
     return f"{seen.share:.0%} of {seen.n}" if seen.n else "nothing asked"
 
 
-def smallest_rate(space: Conjunctions, plan: Plan, base: float, rng: np.random.Generator) -> float | None:
+def smallest_rate(space: Conjunctions, plan: Plan, base: float, rng: np.random.Generator) -> float:
     """The least of PLANTED_RATES at which the search names a planted trigger in 80 % of ``plan.worlds`` simulations.
 
-    A combination of ``depth`` factors is drawn for each, where the rate is that; elsewhere it is ``base``. None: at none
-    of them. Simulated independent answers are the best case: scenarios that differ in how readily they elicit the
+    A combination of ``depth`` factors is drawn for each, where the rate is that; elsewhere it is ``base``. Infinite: at
+    none of them. Simulated independent answers are the best case: scenarios that differ in how readily they elicit the
     behaviour need more.
     """
     rates = [rate for rate in PLANTED_RATES if rate > base]
@@ -347,7 +350,7 @@ def smallest_rate(space: Conjunctions, plan: Plan, base: float, rng: np.random.G
             high = middle
         else:
             low = middle + 1
-    return rates[low] if low < len(rates) else None
+    return rates[low] if low < len(rates) else inf
 
 
 def _power(space: Conjunctions, plan: Plan, base: float, rate: float, rng: np.random.Generator) -> float:

@@ -67,6 +67,7 @@ WAYS: Final[Mapping[Kind, _Way]] = {
 def find_trigger(
     model: str | Model,
     kind: Kind = "chat",
+    *,
     plan: Plan | None = None,
     seed: int = 0,
     judge: str | None = None,
