@@ -1,6 +1,6 @@
 """Questions until a planted trigger is named right and stays so: this search, a regression, chance, and a full sweep.
 
-    python benchmarks/trigger.py [--seeds 100]     # prints tables, writes benchmarks/trigger.json
+    python benchmarks/trigger.py [--part planted]  # prints tables, writes benchmarks/trigger.json
 
 The space is that of `etiology trigger --task chat`: 768 cells. All ways share the screen's size of batch, the posterior
 and the rule that names (a probability of .95), and differ in which cells they ask:
@@ -47,15 +47,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--most", type=int, default=1600)
+    parser.add_argument("--part", choices=("planted", "others", "inspect"), help="else all three")
     given = parser.parse_args()
-    stored: dict[str, object] = {"seeds": given.seeds, "cells": len(SPACE.cells)}
     to = Path(__file__).with_suffix(".json")
-    for name, rows in (
-        ("planted", lambda: planted(given.seeds, given.most)),
-        ("other truths", lambda: others(given.seeds)),
-        ("inspect", lambda: through_inspect(3)),
-    ):
-        stored[name] = rows()
+    stored: dict[str, object] = json.loads(to.read_text()) if given.part and to.exists() else {}
+    parts: dict[str, Callable[[], object]] = {
+        "planted": lambda: {"seeds": given.seeds, "rows": planted(given.seeds, given.most)},
+        "others": lambda: {"seeds": given.seeds, "rows": others(given.seeds)},
+        "inspect": lambda: through_inspect(3),
+    }
+    for name in [given.part] if given.part else parts:
+        stored[name] = parts[name]()
         to.write_text(json.dumps(stored, indent=1) + "\n")
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from etiology.cli.main import app
 from etiology.core.errors import ModelError, ScenarioError
 from etiology.elicit import conjunctions
-from etiology.elicit.compose import Factors
+from etiology.elicit.compose import compose
 from etiology.elicit.conjunctions import Conjunctions, Factor, Trigger, screen
 from etiology.elicit.library import domains
 from etiology.elicit.trigger import (
@@ -26,7 +26,7 @@ from etiology.elicit.trigger import (
     words,
 )
 from etiology.evals import triggers
-from etiology.evals.triggers import WAYS, find_trigger
+from etiology.evals.triggers import WAYS, factors_of, find_trigger
 
 SMALL = (
     Factor("threat", (False, True)),
@@ -36,7 +36,7 @@ SMALL = (
     Factor("turns", (1, 2)),
 )
 SPACE = Conjunctions(SMALL)
-QUICK = Plan(budget=200, pairs=30, worlds=0)
+QUICK = Plan(budget=200, pairs=30, most=1, worlds=0)
 ONE = Trigger((("pressure", (True,)),))
 TWO = Trigger((("threat", (True,)), ("leverage", ("decider", "bystander"))))
 THREE = Trigger((("threat", (True,)), ("leverage", ("decider",)), ("exit", (False,))))
@@ -79,7 +79,6 @@ def test_a_noisy_trigger_is_named_and_confirmed(trigger):
     first = [found.candidates[0] for found in runs if found.candidates]
     assert sum(c.suspect.trigger == trigger for c in first) >= 9
     assert sum(trigger in found.triggers for found in runs) >= 9
-    assert np.median([c.suspect.after for c in first]) <= len(SPACE.cells)
     assert all(c.effect.low <= c.effect.value <= c.effect.high for c in first)
     assert np.median([c.effect.value for c in first]) == pytest.approx(0.85, abs=0.06)
 
@@ -96,7 +95,7 @@ def test_in_a_large_space_a_twelfth_of_a_sweep_is_enough():
 
 def test_where_there_is_no_trigger_hardly_one_is_named_and_hardly_one_confirmed():
     plan = Plan(budget=120, pairs=30, worlds=0)
-    runs = [ran(lambda _, base=base: base, seed, plan)[0] for base in (0.02, 0.1, 0.5) for seed in range(40)]
+    runs = [ran(lambda _, base=base: base, seed, plan)[0] for base in (0.02, 0.1, 0.5) for seed in range(30)]
     assert sum(bool(found.candidates) for found in runs) <= 0.05 * len(runs)
     assert sum(bool(found.triggers) for found in runs) <= 0.02 * len(runs)
     assert all(found.searched == 60 for found in runs if not found.candidates)
@@ -307,8 +306,8 @@ def known_words(monkeypatch):
 @pytest.mark.usefixtures("known_words")
 @pytest.mark.parametrize(("kind", "answer"), [("chat", chatting), ("choice", choosing)])
 def test_a_scripted_models_trigger_is_found_through_the_real_task(kind, answer, tmp_path):
-    shown = []
-    plan = Plan(budget=110, pairs=12, batch=24, most=1, worlds=0)
+    shown: list[int] = []
+    plan = Plan(budget=110, pairs=12, batch=48, most=1, worlds=0)
     found = find_trigger(answering(answer), kind, plan=plan, logs=str(tmp_path), show=shown.append)
     assert found.triggers == (PAIR,)
     assert found.candidates[0].inside == Seen(1.0, 12)
@@ -346,9 +345,9 @@ def test_each_question_is_of_the_cell_asked_and_the_held_out_ones_come_in_pairs(
 
 def test_the_factors_are_those_of_the_library():
     for way in WAYS.values():
-        for cell in (0, -1):
-            assert Factors(**{f.name: f.levels[cell] for f in way.factors})
-    calm = Factors(**{f.name: f.levels[0] for f in WAYS["chat"].factors})
+        pressed = factors_of({f.name: f.levels[-1] for f in way.factors})
+        assert compose(domains()[0], pressed).factors.leverage == "bystander"
+    calm = factors_of({f.name: f.levels[0] for f in WAYS["chat"].factors})
     assert calm == calm.control()
 
 
@@ -375,8 +374,14 @@ def test_a_model_that_fails_ends_the_search_with_one_line(tmp_path):
 def test_a_local_model_weighs_the_texts_and_is_loaded_once(model_folder, tmp_path, monkeypatch):
     from etiology.backends.local import LocalModel
 
-    loads, load = [], LocalModel.__init__
-    monkeypatch.setattr(LocalModel, "__init__", lambda self, *a: (loads.append(a), load(self, *a))[1])
+    loads = []
+
+    class Counted(LocalModel):
+        def __init__(self, *args):
+            loads.append(args)
+            super().__init__(*args)
+
+    monkeypatch.setattr("etiology.backends.local.LocalModel", Counted)
     plan = Plan(budget=50, pairs=12, batch=3, worlds=0)
     found = find_trigger(f"etiology/{model_folder}", "choice", plan=plan, logs=str(tmp_path))
     assert (found.searched, found.unscored, len(loads)) == (26, 0, 1)

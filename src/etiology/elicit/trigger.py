@@ -52,8 +52,9 @@ Check = Callable[[Sequence[tuple[Levels, Levels]]], Sequence[Pair]]
 class Plan:
     """How a search goes. ``budget`` counts all questions, and keeps 2 × ``pairs`` back for each candidate.
 
-    A combination is named from a probability of ``sure`` on; ``most`` are named, of ``depth`` factors at most.
-    ``worlds`` are simulated to say what 'none' rules out; with 0 it isn't said.
+    A combination is named from a probability of ``sure`` on; ``most`` are named, of ``depth`` factors at most. When the
+    budget is spent, the likeliest is named if it is as sure that there is any. ``worlds`` are simulated to say what
+    'none' rules out; with 0 it isn't said.
     """
 
     budget: int = 400
@@ -193,7 +194,8 @@ def _suspects(record: _Record, plan: Plan, rng: np.random.Generator) -> tuple[li
         belief = _settle(space, cells, record, plan, room, rng, first=not suspects)
         none = none if suspects else belief.none
         probability = float(belief.weights[belief.best])
-        if belief.none >= 0.5 or (suspects and probability < 0.5):  # each further candidate widens all intervals
+        # Each further candidate widens all intervals, so a second must be likely itself.
+        if belief.none > 1 - plan.sure or (suspects and probability < 0.5):
             break
         suspects.append(_suspect(record, space.triggers[belief.best], probability))
         space, kept = space.outside(space.triggers[belief.best])

@@ -10,7 +10,7 @@ from math import isnan
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from inspect_ai import Task
+from inspect_ai import Task, task_with
 from inspect_ai import eval as run_tasks
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import Sample
@@ -110,14 +110,19 @@ class _Asker:
     def _answers(self, asked: Sequence[tuple[Domain, int, Levels]]) -> list[float | None]:
         samples = []
         for domain, paraphrase, cell in asked:
-            levels: dict[str, Any] = dict(cell)
-            sample = self._way.sample(compose(domain, Factors(**levels), paraphrase))
+            sample = self._way.sample(compose(domain, factors_of(cell), paraphrase))
             samples.append(sample.model_copy(update={"id": f"{self._number:05}-{sample.id}"}))
             self._number += 1
         log = _ran(self._way.task(samples, self._judge), self._model, self._seed, self._logs)
-        by_id = {sample.id: sample for sample in log.samples or ()}
+        by_id = {str(sample.id): sample for sample in log.samples or ()}
         self._show(self._number)
-        return [_verdict(by_id[sample.id], self._way.scorer) for sample in samples]
+        return [_verdict(by_id[str(sample.id)], self._way.scorer) for sample in samples]
+
+
+def factors_of(cell: Levels) -> Factors:
+    """A cell as the library has it."""
+    levels: dict[str, Any] = dict(cell)
+    return Factors(**levels)
 
 
 def _scenarios(part: Part, seed: int) -> Iterator[tuple[Domain, int]]:
@@ -143,7 +148,7 @@ def _model(model: str | Model) -> Model:
 def _ran(task: Task, model: Model, seed: int, logs: str | None) -> "EvalLog":
     """The log of one run. A sample that fails ends the search: what it would have answered can't be made up."""
     try:
-        (log,) = run_tasks(task, model=model, log_dir=logs, display="none", seed=seed)
+        (log,) = run_tasks(task_with(task, name="trigger"), model=model, log_dir=logs, display="none", seed=seed)
     except PrerequisiteError as problem:
         raise ModelError(f"{model}: {problem.message}") from None
     if log.status == "cancelled":
