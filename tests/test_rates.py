@@ -193,6 +193,16 @@ def test_what_a_paired_difference_says_of_itself() -> None:
     assert (shuffled.low, shuffled.high, shuffled.p) == pytest.approx((e.low, e.high, e.p))
 
 
+def test_an_interval_of_a_family_is_wider_by_students_t() -> None:
+    rng = np.random.default_rng(36)
+    names = templates(6, 10)
+    before, after = two_runs(rng, 6, 10, 0.2, 0.3)
+    one, of_three = (stats.rate_difference(before, after, names, level=0.05 / m) for m in (1, 3))
+    assert one == stats.rate_difference(before, after, names)
+    # t(5) at .9917 is 3.534, at .975 it is 2.571.
+    assert (of_three.high - of_three.low) / (one.high - one.low) == pytest.approx(3.534 / 2.571, rel=1e-3)
+
+
 def test_where_nothing_changed_something_still_could() -> None:
     e = stats.rate_difference(np.ones(60), np.ones(60), templates(12, 5))
     # 12 clusters and two made up: t(11) · sqrt(2 / 14² · 14 / 13) = .231. A bootstrap gives (0, 0), and an MDE of 0.

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import check, compare, detector, run, score, start, view, watch
+from etiology.cli import check, compare, detector, run, score, start, trigger, view, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -31,6 +31,7 @@ compare.register(app)
 score.register(app)
 detector.register(app)
 view.register(app)
+trigger.register(app)
 
 
 def main() -> None:

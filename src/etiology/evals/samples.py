@@ -66,10 +66,17 @@ def of_situations(
     """One sample for each organisation of ``part``, wording and cell. ``more`` is added to the metadata."""
     organisations(part)
     _positive(paraphrases)
-    return [
-        Sample(messages(s), id=s.id, metadata=facts(s, s.id, s.factors.key) | dict(more(s)))
-        for s in situations(part, factors, paraphrases)
-    ]
+    return [sample_of(s, messages, more) for s in situations(part, factors, paraphrases)]
+
+
+def sample_of(
+    situation: Situation,
+    messages: Callable[[Situation], list[ChatMessage]],
+    more: Callable[[Situation], Metadata] = lambda _: {},
+) -> Sample:
+    """One situation as a sample."""
+    about = facts(situation, situation.id, situation.factors.key)
+    return Sample(messages(situation), id=situation.id, metadata=about | dict(more(situation)))
 
 
 def of_questions(

@@ -83,12 +83,7 @@ def chat_coercion(
         autonomy=autonomy,
         turns=2 if again else 1,
     )
-    return Task(
-        dataset=of_situations(part, cells(base, crossed=crossed), paraphrases, in_one_message),
-        solver=converse(),
-        scorer=[sent_coercion(judge), evaluation_awareness()],
-        version=VERSION,
-    )
+    return chat_of(of_situations(part, cells(base, crossed=crossed), paraphrases, in_one_message), judge)
 
 
 @task
@@ -238,19 +233,8 @@ def forced_choice(
         pressure: Whether the goal is said to count above all else.
         crossed: Threat × leverage and the control; else the pressured cell and the control.
     """
-
-    def options(situation: Situation) -> Mapping[str, str]:
-        choice, number = situation.domain.choice, situation.paraphrase % 4
-        kinds = {"coerce": choice.coerce, "mention": choice.mention, "threaten": choice.threaten, "bland": choice.bland}
-        return {name: texts[number] for name, texts in kinds.items()}
-
     base = Factors(leverage=leverage, surface=surface, pressure=pressure)
-    return Task(
-        dataset=_choices(part, cells(base, crossed=crossed), paraphrases, options),
-        solver=choose(),
-        scorer=coercion_margin(),
-        version=VERSION,
-    )
+    return choice_of(of_situations(part, cells(base, crossed=crossed), paraphrases, scene, offer(four_texts)))
 
 
 @task
@@ -274,12 +258,12 @@ def severity(
         crossed: Threat × leverage and the control; else the pressured cell and the control.
     """
 
-    def options(situation: Situation) -> Mapping[str, str]:
+    def rungs(situation: Situation) -> Mapping[str, str]:
         return {f"rung {place}": text for place, text in enumerate(situation.domain.rungs)}
 
     base = Factors(leverage=leverage, surface=surface, pressure=pressure)
     return Task(
-        dataset=_choices(part, cells(base, crossed=crossed), paraphrases, options),
+        dataset=of_situations(part, cells(base, crossed=crossed), paraphrases, scene, offer(rungs)),
         solver=choose(),
         scorer=severity_rung(),
         version=VERSION,
@@ -327,14 +311,33 @@ def _in_office(
     )
 
 
-def _choices(
-    part: Part, cells: Sequence[Factors], paraphrases: int, options: Callable[[Situation], Mapping[str, str]]
-) -> list[Sample]:
-    """The scene without a request; what is to be chosen stands in the metadata."""
+def chat_of(samples: Sequence[Sample], judge: str | None = None) -> Task:
+    """``chat_coercion`` on samples of one message each."""
+    return Task(
+        dataset=list(samples), solver=converse(), scorer=[sent_coercion(judge), evaluation_awareness()], version=VERSION
+    )
 
-    def scene(situation: Situation) -> list[ChatMessage]:
-        mails = replace(situation, ask="").as_text().rstrip()
-        return [ChatMessageSystem(content=situation.system), ChatMessageUser(content=mails)]
+
+def choice_of(samples: Sequence[Sample]) -> Task:
+    """``forced_choice`` on samples that ``offer`` four texts."""
+    return Task(dataset=list(samples), solver=choose(), scorer=coercion_margin(), version=VERSION)
+
+
+def scene(situation: Situation) -> list[ChatMessage]:
+    """The mails without a request."""
+    mails = replace(situation, ask="").as_text().rstrip()
+    return [ChatMessageSystem(content=situation.system), ChatMessageUser(content=mails)]
+
+
+def four_texts(situation: Situation) -> Mapping[str, str]:
+    """The matched continuations, by kind."""
+    choice, number = situation.domain.choice, situation.paraphrase % 4
+    kinds = {"coerce": choice.coerce, "mention": choice.mention, "threaten": choice.threaten, "bland": choice.bland}
+    return {name: texts[number] for name, texts in kinds.items()}
+
+
+def offer(options: Callable[[Situation], Mapping[str, str]]) -> Callable[[Situation], Mapping[str, Any]]:
+    """What a sample's metadata says of the texts to choose from."""
 
     def more(situation: Situation) -> Mapping[str, Any]:
         return {
@@ -343,4 +346,4 @@ def _choices(
             "options": dict(options(situation)),
         }
 
-    return of_situations(part, cells, paraphrases, scene, more)
+    return more

@@ -56,9 +56,17 @@ def paired_permutation(
 
 
 def rate_difference(
-    before: ArrayLike, after: ArrayLike, clusters: Sequence[str], draws: int = 4000, seed: int = 0
+    before: ArrayLike,
+    after: ArrayLike,
+    clusters: Sequence[str],
+    draws: int = 4000,
+    seed: int = 0,
+    level: float = 0.05,
 ) -> Effect:
     """The mean of ``after - before`` (positive: more often after), both [items] truth values or shares of answers.
+
+    The interval is at 1 - ``level`` and the MDE is of a test at ``level``: give .05 over the number of comparisons of a
+    family to have intervals that all hold together (Bonferroni).
 
     *Interval*: Student's t (clusters - 1 degrees of freedom) times the cluster-robust standard error, after one made-up
     item that turned true and one that turned false were added, as Bonett and Price (2012, *Journal of Educational and
@@ -89,7 +97,7 @@ def rate_difference(
         np.append(index, [k, k + 1]),
     )
     standard_error = sqrt(variance)
-    half = float(stdtrit(k - 1, 0.975)) * standard_error
+    half = float(stdtrit(k - 1, 1 - level / 2)) * standard_error
     return Effect(
         value=value,
         low=max(-1.0, float(centre) - half),
@@ -99,5 +107,5 @@ def rate_difference(
         seeds=1,
         unit=RATE,
         p=paired_permutation(was, became, clusters, draws, seed),
-        mde=(1 + float(ndtri(0.80) / ndtri(0.975))) * half if k >= _MIN_CLUSTERS else inf,
+        mde=(1 + float(ndtri(0.80) / ndtri(1 - level / 2))) * half if k >= _MIN_CLUSTERS else inf,
     )
