@@ -26,7 +26,9 @@ def register(group: typer.Typer) -> None:
 def add(
     logs: Logs,
     ledger: LedgerFile,
-    model: Annotated[str | None, typer.Option(help="The version's name. Left out: the model's name in the log.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The version's name. Left out: the model's name in the log.")
+    ] = None,
     capability: Annotated[
         float | None, typer.Option(help="A number of your own for what it can do; higher is more.")
     ] = None,
@@ -92,7 +94,9 @@ def trend(
 def autonomy(
     logs: Logs,
     scorer: Scorer = None,
-    model: Annotated[str | None, typer.Option(help="The version's name. Left out: the model's name in the log.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The version's name. Left out: the model's name in the log.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The same model from advising to acting alone: rates with intervals, and a test for trend."""

@@ -32,7 +32,7 @@ from etiology.stats.planning import (
     trials_to_exclude,
 )
 from etiology.stats.ranks import average_precision, average_precision_interval
-from etiology.stats.rates import ClusteredRate, clustered_rate, exact_interval, mde_of_rate, rate
+from etiology.stats.rates import ClusteredRate, clustered_rate, exact_interval, mde_of_rate, rate, upper_limit
 from etiology.stats.sequential import bounds, e_value, least_rise
 
 __all__ = [
@@ -60,4 +60,5 @@ __all__ = [
     "trials_for_rise",
     "trials_for_width",
     "trials_to_exclude",
+    "upper_limit",
 ]

@@ -215,7 +215,9 @@ def told(one: Finding) -> str:
     called = one.status.upper() if one.status == "regression" else one.status
     if one.status == "no answers":
         return f"{called}: no scenario was answered by both; add logs of the same task for both versions"
-    change = f"rise {_points(one.rise)} points [{_points(one.low)}, {_points(one.high)}], e = {one.e:.3g}, p = {one.p:.2g}"
+    change = (
+        f"rise {_points(one.rise)} points [{_points(one.low)}, {_points(one.high)}], e = {one.e:.3g}, p = {one.p:.2g}"
+    )
     rates = f"{_rate(one.before)} before, {_rate(one.after)} now"
     return f"{called}: {change}; {rates}; {_design(one)}{_unsaid(one)}"
 
