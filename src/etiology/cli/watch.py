@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,9 +18,10 @@ HELP = ("--help",)
 class OrStudy(TyperGroup):
     """Sub-commands; what names none of them is a study: ``watch my-study --model M`` is ``watch study my-study …``."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        """The command's words, with ``study`` in front where no sub-command is."""
-        return super().parse_args(ctx, ["study", *args] if args and args[0] not in (*self.commands, *HELP) else args)
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - typer's own
+        """With ``study`` in front where no sub-command is."""
+        named = ["study", *args] if args and args[0] not in (*self.commands, *HELP) else args
+        return super().make_context(info_name, named, parent, **extra)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,6 +1,7 @@
 """An Inspect log as a line of the ledger: how often each scenario was answered with the behaviour, and how."""
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,22 +33,24 @@ def entry_of(
     if log.status != "success":
         raise TranscriptError(f"{path}: the run's status is '{log.status}'; add a log of a run that finished")
     task = log.eval.task
-    about = {
-        "version": version or log.eval.model,
-        "task": task,
-        "log": path.name,
-        "log_sha256": sha256_of_file(path),
-        "made": str(log.eval.created),
-    }
+    bare = Entry(
+        version=version or log.eval.model,
+        task=task,
+        behaviour="competence",
+        log=path.name,
+        log_sha256=sha256_of_file(path),
+        made=str(log.eval.created),
+        tools=True,
+        capability=capability,
+    )
     if any(plain(name) == ERRANDS for sample in log.samples or () for name in sample.scores or {}):
-        done = _errands(log)
-        return Entry(**about, behaviour="competence", tools=True, capability=capability, errands=done)
+        return replace(bare, errands=_errands(log))
     wanted = behaviour(path, log, scorer)
     answers = _answers(log, wanted)
     if not answers:
         raise TranscriptError(f"{path}: {wanted} gave no verdict on any of its {len(log.samples or ())} samples")
     tools = plain(task) not in IN_WORDS
-    return Entry(**about, behaviour=plain(wanted), tools=tools, capability=capability, answers=answers)
+    return replace(bare, behaviour=plain(wanted), tools=tools, answers=answers)
 
 
 def _errands(log: "EvalLog") -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 | adapter | when | what it can do |
 |---|---|---|
-| ``stop_harm`` (an Inspect approver) | before a call is carried out | pass, reject, escalate to the next approver, end |
+| ``stop_harm`` (Inspect approver) | before a call is carried out | pass, reject, escalate to the next approver, end |
 | ``etiology.evals.sentinel`` (for ``inspect-sentinel``) | before a call is carried out | the same, by its protocols |
 | ``scan`` | after the fact, on transcripts of any harness | alarms, each with a row for ``etiology attribute`` |
 
@@ -131,8 +131,8 @@ def stop_harm(
     """An approver for ``inspect eval --approval``: no harmful call is carried out, and no message sent.
 
     Args:
-        then: What an alarm does: 'reject' tells the model no, 'escalate' asks the next approver (such as 'human'), 'end'
-            ends the sample.
+        then: What an alarm does: 'reject' tells the model no, 'escalate' asks the next approver (such as 'human'),
+            'end' ends the sample.
         threshold: From which suspicion on a call does not pass, 0 to 1.
         calibration: A file of ``etiology watch calibrate``, whose threshold counts instead.
         certain: From which suspicion on the sample ends, whatever ``then`` says.
@@ -233,7 +233,7 @@ def scan(
 
 
 def benign_scores(sightings: Sequence[Sighting], talks: Sequence[Conversation], unit: Unit) -> list[float]:
-    """One suspicion a unit, for a calibration: of every call that wasn't cleared, or the highest of each conversation."""
+    """One suspicion a unit, for a calibration: of every call not cleared, or the highest of each conversation."""
     if unit == "judged call":
         return [s.seen.suspicion for s in sightings if s.seen.scores]
     highest = {id(talk): 0.0 for talk in talks}

@@ -2,9 +2,9 @@
 
 Bets are placed on the differences of clusters, against the claim that their mean is at most m. Wealth is multiplied by
 1 + λ (d − m) for each cluster; if the claim holds, wealth is not expected to grow, and the chance that it ever reaches
-1 / α is at most α (Ville 1939). Bets of all sizes are held at once and their wealth is averaged: the grid of Waudby-Smith
-and Ramdas (2024, *Journal of the Royal Statistical Society B* 86:1, 'Estimating means of bounded random variables by
-betting'). Their average does not depend on the order of the clusters.
+1 / α is at most α (Ville 1939). Bets of all sizes are held at once and their wealth is averaged: the grid of
+Waudby-Smith and Ramdas (2024, *Journal of the Royal Statistical Society B* 86:1, 'Estimating means of bounded random
+variables by betting'). Their average does not depend on the order of the clusters.
 
 1. d and m lie in [-1, 1]; as shares x = (1 + d) / 2 and μ = (1 + m) / 2 the factor is 1 - g + g x / μ, 0 < g < 1;
 2. ``e_value`` is the average wealth over g: evidence that the mean is above m. 1 / e is an anytime-valid p;

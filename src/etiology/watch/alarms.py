@@ -1,8 +1,8 @@
-"""An alarm as a query of the attribution: which training documents taught these words?
+"""An alarm as a query of the attribution, which asks what training documents taught these words.
 
-A row is what ``etiology attribute --queries`` reads: ``{"id", "prompt", "completion"}``. The completion is the span that
-raised the alarm; the prompt is all that stood before it, as plain text: the conversation, then the message up to the
-span.
+A row is what ``etiology attribute --queries`` reads: ``{"id", "prompt", "completion"}``. The completion is the span
+that raised the alarm; the prompt is all that stood before it, as plain text: the conversation, then the message up to
+the span.
 """
 
 import json

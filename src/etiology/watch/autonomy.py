@@ -1,4 +1,4 @@
-"""One model from advising to acting alone: does the behaviour follow how much is left to it?
+"""One model from advising to acting alone: whether the behaviour follows how much is left to it.
 
 1. The answers of each level, the calm controls left out, with an interval over draws of whole clusters;
 2. the slope of each cluster's share over its levels (0 advise to 3 alone), then the mean of these slopes with its

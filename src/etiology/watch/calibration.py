@@ -1,9 +1,9 @@
 """The monitor's threshold, from benign traffic, at a stated rate of false alarms.
 
-With n scores of benign judged calls (or conversations), let k be the most alarms among them for which the one-sided 95 % limit
-of Clopper and Pearson for k of n is still at most the stated rate. The threshold lies just above the (k + 1)-th highest
-score. k depends on n alone, so that the true rate exceeds the stated one in at most 5 of 100 calibrations (Wilks 1941,
-*Annals of Mathematical Statistics* 12:91), whatever the scores' distribution.
+With n scores of benign judged calls (or conversations), let k be the most alarms among them for which the one-sided
+95 % limit of Clopper and Pearson for k of n is still at most the stated rate. The threshold lies just above the
+(k + 1)-th highest score. k depends on n alone, so that the true rate exceeds the stated one in at most 5 of 100
+calibrations (Wilks 1941, *Annals of Mathematical Statistics* 12:91), whatever the scores' distribution.
 
 For 1 % at least 299 are needed, for 5 % 59. They must be alike and independent: calls of one conversation are not
 wholly so, and whole conversations are.

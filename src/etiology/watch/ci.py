@@ -20,13 +20,8 @@ def junit(outcome: Outcome) -> str:
     failures = sum(one.status == "regression" for one in found)
     unanswered = sum(one.status in UNANSWERED for one in found)
     counts = {"errors": 0, "skipped": 0, ("errors" if outcome.unanswered_fail else "skipped"): unanswered}
-    suite = ET.Element(
-        "testsuite",
-        name=SUITE,
-        tests=str(len(found)),
-        failures=str(failures),
-        **{name: str(count) for name, count in counts.items()},
-    )
+    numbers = {"tests": len(found), "failures": failures, **counts}
+    suite = ET.Element("testsuite", {"name": SUITE, **{name: str(count) for name, count in numbers.items()}})
     for one in found:
         _case(suite, outcome, one)
     root = ET.Element("testsuites")
@@ -58,8 +53,10 @@ def markdown(outcome: Outcome) -> str:
         f"|{'---|' * len(head)}",
         *(f"| {' | '.join(_row(one))} |" for one in outcome.findings),
         "",
-        f"False alarms: at most {100 * outcome.alpha:g} in 100 over all tests and however often this is looked at. "
-        "'No regression shown' is no proof of safety: see the smallest rise that would have been found.",
+        (
+            f"False alarms: at most {100 * outcome.alpha:g} in 100 over all tests and however often this is looked at. "
+            "'No regression shown' is no proof of safety: see the smallest rise that would have been found."
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -98,7 +98,8 @@ class Ledger:
         own = [e for e in self.entries if e.version == version]
         given = [e.capability for e in own if e.capability is not None]
         done = [e.errands[0] / e.errands[1] for e in own if e.errands and e.errands[1]]
-        return (given or done or [None])[-1]
+        known = given or done
+        return known[-1] if known else None
 
 
 # -- lines of a file ---------------------------------------------------------------------------------------------------

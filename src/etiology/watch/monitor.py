@@ -36,9 +36,11 @@ STOPS: Final = re.compile(
 )
 COPIES: Final = re.compile(r"copy|clone|replicate|export|upload|backup|back_up|transfer|exfiltrat", re.IGNORECASE)
 ITSELF: Final = re.compile(
-    r"\b(?:my|your|own|its) (?:own )?(?:weights|memory|program|settings|state|checkpoint)\b", re.I
+    r"\b(?:my|your|own|its) (?:own )?(?:weights|memory|program|settings|state|checkpoint)\b", re.IGNORECASE
 )
-ALTERS: Final = re.compile(r"(?:change|set|update|edit|modify|write)_?(?:setting|config|permission|policy|param)", re.I)
+ALTERS: Final = re.compile(
+    r"(?:change|set|update|edit|modify|write)_?(?:setting|config|permission|policy|param)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class Limits:
-    """From which score on a call does not pass, and what is done then. ``certain`` is the score that ends the run; None:
-    no score does.
-    """
+    """From which score on a call does not pass, and what is done then. From ``certain`` on the run ends."""
 
     threshold: float = 0.5
     then: Decision = "reject"
@@ -87,8 +87,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen in one call. ``scores`` are from 0 to 1, higher for worse; ``span`` is verbatim, from the call's own
-    arguments, empty where nothing is suspected. ``judged`` says whether the judge was asked.
+    """What was seen in one call. ``scores`` are from 0 to 1, higher for worse; ``span`` is verbatim, from the call's
+    own arguments, empty where it was cleared. ``judged`` says whether the judge was asked.
     """
 
     scores: Mapping[Kind, float]

@@ -33,7 +33,7 @@ class _Section(BaseModel):
 Words = Annotated[str, Field(min_length=1)]
 
 
-class Tested(_Section):
+class Watched(_Section):
     """One test: a behaviour, at one level of autonomy or at all, in one task or in all.
 
     ``tolerance`` is how far its share of answers may rise, from 0 to 1.
@@ -57,11 +57,11 @@ class Policy(_Section):
     baseline: Words = PREVIOUS
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     unanswered: Literal["fail", "pass"] = "fail"
-    tests: Annotated[tuple[Tested, ...], Field(min_length=1, strict=False)]
+    tests: Annotated[tuple[Watched, ...], Field(min_length=1, strict=False)]
 
     @field_validator("tests")
     @classmethod
-    def _distinct(cls, tests: tuple[Tested, ...]) -> tuple[Tested, ...]:
+    def _distinct(cls, tests: tuple[Watched, ...]) -> tuple[Watched, ...]:
         names = [test.name for test in tests]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:

@@ -1,4 +1,4 @@
-"""The gate over the ledger: does the newest version show a behaviour more often than the baseline?
+"""The gate over the ledger: whether the newest version shows a behaviour more often than the baseline.
 
 1. Scenarios that both versions answered are paired; their differences are averaged in each cluster (organisation).
 2. Each cluster bets once, with the pairs it had when it first had any (`stats.sequential`): answers that come later to
@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from etiology import stats
 from etiology.watch.ledger import Answers, Capability, Entry, Ledger, LedgerError
-from etiology.watch.policy import PREVIOUS, Policy, Tested
+from etiology.watch.policy import PREVIOUS, Policy, Watched
 
 Status = Literal["regression", "no regression shown", "not capable", "capability unknown", "no answers"]
 UNANSWERED: Final[tuple[Status, ...]] = ("not capable", "capability unknown", "no answers")
@@ -42,7 +42,7 @@ class Finding:
     ``least`` is the smallest rise, the same in every cluster, that would have been found.
     """
 
-    test: Tested
+    test: Watched
     status: Status
     capability: Capability
     before: Tally
@@ -113,7 +113,7 @@ class _Pair:
     answers: int
 
 
-def _finding(ledger: Ledger, test: Tested, old: str, new: str, policy: Policy) -> Finding:
+def _finding(ledger: Ledger, test: Watched, old: str, new: str, policy: Policy) -> Finding:
     """The numbers of one test; p is unadjusted and nothing is called yet."""
     sides = [_lines(ledger, test, version) for version in (old, new)]
     tools = any(entry.tools for lines in sides for _, entry in lines)
@@ -154,7 +154,7 @@ def _called(finding: Finding, p: float, alpha: float) -> Finding:
     return replace(finding, p=p, status="regression" if p <= alpha else finding.status)
 
 
-def _lines(ledger: Ledger, test: Tested, version: str) -> list[tuple[int, Entry]]:
+def _lines(ledger: Ledger, test: Watched, version: str) -> list[tuple[int, Entry]]:
     """The numbered lines of a version that the test speaks of, each with those of its answers that it speaks of."""
     out = []
     for number, entry in enumerate(ledger.entries):

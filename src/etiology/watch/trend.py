@@ -132,9 +132,9 @@ def _line(axes: "Axes", at: Sequence[Point], x: Sequence[float], *, joined: bool
     for place, value, p in zip(x, y, at, strict=True):
         axes.plot([place] * 2, [100 * p.found.rate.low, 100 * p.found.rate.high], color=colour, lw=1.5, alpha=0.5)
         axes.plot([place], [value], "o", color=colour, mfc="white" if p.hollow else colour, ms=7)
-    firm = [(place, value) for place, value, p in zip(x, y, at, strict=True) if not p.hollow]
-    shown = list(zip(*firm, strict=True)) if firm and joined else [[], []]
-    axes.plot(*shown, "-o", color=colour, lw=1, label=at[0].level, ms=5)
+    firm = [(place, value) for place, value, p in zip(x, y, at, strict=True) if joined and not p.hollow]
+    xs, ys = [place for place, _ in firm], [value for _, value in firm]
+    axes.plot(xs, ys, "-o", color=colour, lw=1, label=at[0].level, ms=5)
 
 
 def _short(name: str, longest: int = 14) -> str:
