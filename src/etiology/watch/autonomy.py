@@ -88,11 +88,17 @@ def _slope(answers: Iterable[Answers]) -> Effect | None:
     for a in answers:
         shares[a.cluster][LEVELS.index(a.autonomy)].append(a.share)
     found = {
-        cluster: float(np.polyfit(list(at), [float(np.mean(own)) for own in at.values()], 1)[0])
+        cluster: _steepness(list(at), [sum(own) / len(own) for own in at.values()])
         for cluster, at in shares.items()
         if len(at) > 1
     }
     return stats.effect(list(found.values()), list(found), UNIT) if found else None
+
+
+def _steepness(x: Sequence[float], y: Sequence[float]) -> float:
+    """The slope of the least-squares line."""
+    centred = np.asarray(x, dtype=float) - np.mean(x)
+    return float(centred @ (np.asarray(y) - np.mean(y)) / (centred @ centred))
 
 
 def _armitage(levels: Sequence[Level]) -> float | None:

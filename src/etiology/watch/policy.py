@@ -78,6 +78,7 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate({**data, "ledger": (path.parent / data["ledger"]).absolute()})
     except ValidationError as problem:
-        first = min(problem.errors(), key=lambda one: source.line(one["loc"]))
+        # What is wrong within a list also makes the list wrong: the innermost problem is the one to mend.
+        first = min(problem.errors(), key=lambda one: (-len(one["loc"]), source.line(one["loc"])))
         where = ".".join(map(str, first["loc"]))
         raise located(PolicyError, path, source.line(first["loc"]), f"{where}: {first['msg']}") from None
