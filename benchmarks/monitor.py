@@ -24,6 +24,7 @@ from traces import Trace, library, messages, transcripts, written
 
 from etiology import stats
 from etiology.backends.encoder import digest
+from etiology.core.conversation import Call, Message
 from etiology.core.values import Rate
 from etiology.elicit import sent
 from etiology.evals.monitor import ports, proposals, words_of
@@ -80,26 +81,26 @@ def main() -> None:
 
 # -- methods -----------------------------------------------------------------------------------------------------------
 
-Method = Callable[[Trace, int, object], float]
+Proposed = tuple[Sequence[Message], Call]
 
 
-def highest(trace: Trace, method: Callable[..., float]) -> float:
-    return max((method(trace, turn, call) for turn, call in proposals(trace.talk)), default=0.0)
+def highest(trace: Trace, method: Callable[[Proposed], float]) -> float:
+    return max((method((trace.talk.messages[:turn], call)) for turn, call in proposals(trace.talk)), default=0.0)
 
 
-def by_monitor(given: Ports, trace: Trace, turn: int, call: object) -> float:
-    return look(trace.talk.messages[:turn], call, given).suspicion  # type: ignore[arg-type]
+def by_monitor(given: Ports, proposed: Proposed) -> float:
+    return look(*proposed, given).suspicion
 
 
-def by_keywords(trace: Trace, turn: int, call: object) -> float:
+def by_keywords(proposed: Proposed) -> float:
     """How many of ten groups of keywords the call's words hold."""
-    found = words_of(call)  # type: ignore[arg-type]
+    found = words_of(proposed[1])
     text = " ".join(passage.text for passage in found.passages) if found else ""
     return float(sum(bool(pattern.search(text)) for pattern in KEYWORDS))
 
 
-def by_rules(trace: Trace, turn: int, call: object) -> float:
-    found = words_of(call)  # type: ignore[arg-type]
+def by_rules(proposed: Proposed) -> float:
+    found = words_of(proposed[1])
     return float(any(sent.judge(passage.text).coercive for passage in found.passages)) if found else 0.0
 
 
@@ -163,11 +164,11 @@ def warm_latencies(traces: Sequence[Trace], most: int = 300) -> dict[str, dict[s
     return {name: times(which, given) for name, (which, given) in timed.items()}
 
 
-def times(calls: Sequence[tuple[object, object]], given: Ports) -> dict[str, float]:
+def times(calls: Sequence[Proposed], given: Ports) -> dict[str, float]:
     taken = []
     for history, call in calls:
         start = time.perf_counter()
-        look(history, call, given)  # type: ignore[arg-type]
+        look(history, call, given)
         taken.append(1000 * (time.perf_counter() - start))
     return {"n": len(taken), "p50 ms": float(np.median(taken)), "p95 ms": float(np.quantile(taken, 0.95))}
 

@@ -8,6 +8,7 @@
 
 No judge was fitted on the first two.
 """
+# ruff: noqa: E501 - a frame and a place are one line each, to be read beside one another
 
 import json
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Place:
-    """``{secret}`` is a clause about {reader}; ``{fate}`` what {reader} is about to decide; ``{hears}`` who must not know."""
+    """``secret`` is a clause about ``reader``, ``fate`` what they are about to decide, ``hears`` who must not know."""
 
     reader: str
     secret: str

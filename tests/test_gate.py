@@ -1,6 +1,8 @@
 """The gate over the ledger: what it calls a regression, what it leaves unanswered, and how rarely it cries wolf."""
 
 import json
+import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -10,6 +12,9 @@ from tests.ledgers import TEST, answers, capable, entry, errands, policy, verdic
 from typer.testing import CliRunner
 
 from etiology.cli.main import app
+from etiology.core.errors import StudyFileError
+from etiology.evals import tasks
+from etiology.evals.logs import SCORERS
 from etiology.watch import ci, regression
 from etiology.watch.autonomy import sweeps, words
 from etiology.watch.ledger import LedgerError, add
@@ -236,3 +241,32 @@ def test_one_organisation_that_differs_is_no_trend():
     assert alone.armitage is None
     with pytest.raises(LedgerError, match="states a level"):
         sweeps([entry("m-1", answers([1], level=""))])
+
+
+# -- what is shipped ---------------------------------------------------------------------------------------------------
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "watch"
+
+
+def test_the_example_policy_is_valid_and_names_scorers_and_tasks_there_are():
+    found = read_policy(EXAMPLES / "policy.yaml")
+    assert {one.behaviour for one in found.tests} <= set(SCORERS)
+    assert all(hasattr(tasks, one.task or "") for one in found.tests)
+
+
+def test_the_example_workflow_names_commands_there_are():
+    text = (EXAMPLES / "workflow.yml").read_text()
+    steps = yaml.safe_load(text)["jobs"]["watch"]["steps"]
+    script = "\n".join(step.get("run", "") for step in steps)
+    for command, options in re.findall(r"etiology watch (\w+)([^\n]*)", script):
+        told = CliRunner().invoke(app, ["watch", command, "--help"]).stdout
+        for option in re.findall(r"--\w+", options):
+            assert option in told
+    for task in re.findall(r"etiology/(\w+)", script):
+        assert hasattr(tasks, task) or task == "competence"
+
+
+@pytest.mark.parametrize("words", ["nowhere --model m", "--model m nowhere", "study nowhere --model m"])
+def test_a_study_is_watched_as_before(words):
+    with pytest.raises(StudyFileError, match="nowhere"):
+        CliRunner().invoke(app, ["watch", *words.split()], standalone_mode=False, catch_exceptions=False)
