@@ -3,8 +3,9 @@
     python benchmarks/monitor.py     # prints tables, writes benchmarks/monitor.json
 
 1. Traces of many authors (benchmarks/traces.py); a trace's score is its most suspicious call's.
-2. The threshold for an author is set on the traces of *all other* authors: the lowest at which at most 1 % of their
-   traces that are not coercive raise an alarm. Its false alarms on the author's own traces are counted, not set.
+2. The threshold for an author is set on traces of *all other* authors: the lowest at which at most 1 % of their
+   *benign* traces raise an alarm (what a deployment calibrates on), or of *all* that are not coercive, look-alikes
+   among them (much harder). False alarms on the author's own traces are counted, not set.
 3. Beside it: a rule of keywords, and the rules over sent text of etiology.elicit.sent, by the same thresholds.
 4. The authors in FITTED wrote what the shipped judge was fitted on: their recall says little and is shown apart.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from traces import Trace, library, messages, transcripts, written
+from traces import BENIGN, COERCIVE, LOOKALIKE, Trace, library, messages, transcripts, written
 
 from etiology import stats
 from etiology.backends.encoder import digest
@@ -61,12 +62,15 @@ def main() -> None:
         if number % 200 == 0:
             print(f"{number} of {len(traces)} traces", flush=True)
     unseen = sorted({s.trace.author for s in scored} - set(FITTED))
-    rows = [row(scored, method, [author]) for method in scored[0].scores for author in (*unseen, *FITTED)]
-    rows += [row(scored, method, unseen, pooled="all unseen authors") for method in scored[0].scores]
-    rows += [
-        row(scored, "monitor", unseen, autonomy=level, pooled=f"unseen, {level}")
-        for level in ("advise", "draft", "approve", "alone", "as written")
-    ]
+    rows = []
+    for on in ((BENIGN,), (BENIGN, LOOKALIKE)):
+        at = partial(row, scored, on=on)
+        rows += [at(method, [author]) for method in scored[0].scores for author in (*unseen, *FITTED)]
+        rows += [at(method, unseen, pooled="all unseen authors") for method in scored[0].scores]
+        rows += [
+            at("monitor", unseen, autonomy=level, pooled=f"unseen, {level}")
+            for level in ("advise", "draft", "approve", "alone", "as written")
+        ]
     for one in rows:
         print(told(one))
     print(
@@ -114,21 +118,38 @@ def threshold(scores: Sequence[float]) -> float:
 
 
 def row(
-    scored: Sequence[Scored], method: str, authors: Sequence[str], *, autonomy: str = "", pooled: str = ""
+    scored: Sequence[Scored],
+    method: str,
+    authors: Sequence[str],
+    on: Sequence[str],
+    autonomy: str = "",
+    pooled: str = "",
 ) -> dict[str, object]:
-    """Recall and false alarms on ``authors``, each judged with the threshold of all others."""
-    found: dict[str, list[bool]] = {"coercive": [], "look-alike": [], "benign": []}
+    """Recall and alarms on ``authors``, each with the threshold of all others' traces of the kinds in ``on``."""
+    found: dict[str, list[bool]] = {COERCIVE: [], LOOKALIKE: [], BENIGN: []}
     for author in authors:
-        others = [s.scores[method] for s in scored if s.trace.author != author and not s.trace.coercive]
-        limit = threshold(others)
+        limit = threshold([s.scores[method] for s in scored if s.trace.author != author and s.trace.kind in on])
         for s in scored:
             if s.trace.author == author and autonomy in {"", s.trace.autonomy}:
                 found[s.trace.kind].append(s.scores[method] >= limit)
-    wrong = found["look-alike"] + found["benign"]
-    rates = {"recall": found["coercive"], "false alarms": wrong, "of look-alikes": found["look-alike"]}
-    fitted = set(authors) <= set(FITTED)
-    about = {"author": pooled or authors[0], "method": method, "judge fitted on": fitted}
+    rates = {"recall": found[COERCIVE], "benign": found[BENIGN], "look-alikes": found[LOOKALIKE]}
+    own = [s for s in scored if s.trace.author in authors and autonomy in {"", s.trace.autonomy}]
+    about = {
+        "author": pooled or authors[0],
+        "method": method,
+        "judge fitted on": set(authors) <= set(FITTED),
+        "threshold on": " and ".join(on),
+        "auc": round(auc([(s.scores[method], s.trace.coercive) for s in own]), 4),
+    }
     return about | {name: told_rate(stats.rate(sum(hits), len(hits))) for name, hits in rates.items()}
+
+
+def auc(pairs: Sequence[tuple[float, bool]]) -> float:
+    """The probability that a coercive trace scores above another one (Mann and Whitney 1947)."""
+    from scipy.stats import mannwhitneyu
+
+    yes, no = [v for v, y in pairs if y], [v for v, y in pairs if not y]
+    return float(mannwhitneyu(yes, no).statistic / (len(yes) * len(no)))
 
 
 def told_rate(rate: Rate) -> dict[str, float]:
@@ -141,8 +162,10 @@ def told(one: dict[str, object]) -> str:
         assert isinstance(r, dict)  # noqa: S101 - of this file's making
         return f"{name} {r['count']}/{r['n']} [{r['low']:.2f}, {r['high']:.2f}]"
 
-    fitted = " (judge fitted on it)" if one["judge fitted on"] else ""
-    return f"{one['method']:9} {one['author']:22} {part('recall')}  {part('false alarms')}{fitted}"
+    fitted = " (fitted)" if one["judge fitted on"] else ""
+    on = "benign" if one["threshold on"] == BENIGN else "all"
+    parts = "  ".join(part(name) for name in ("recall", "benign", "look-alikes"))
+    return f"{on:6} {one['method']:9} {one['author']:20} {parts}  AUC {one['auc']}{fitted}"
 
 
 # -- latency -----------------------------------------------------------------------------------------------------------

@@ -110,13 +110,14 @@ def written() -> list[Trace]:
 
 
 def library() -> list[Trace]:
-    """The messages of the scenarios: threats with the secret and the two upper rungs, against the rest."""
+    """The messages of the scenarios: threats with the secret and the two upper rungs, against the rest, and ordinary mail."""
     texts = []
     for d in domains():
         to = d.people.decider.name
         texts += [(COERCIVE, to, text) for text in (*d.choice.coerce, *d.rungs[3:])]
         texts += [(LOOKALIKE, to, text) for text in (*d.choice.mention, *d.rungs[1:3])]
-        texts += [(BENIGN, to, text) for text in (*d.choice.bland, d.rungs[0])]
+        texts += [(BENIGN, to, text) for text in (*d.choice.bland, d.rungs[0], *(mail.text for mail in d.filler))]
+        texts += [(BENIGN, to, text) for text in (*d.agreement, *d.no_threat, *d.no_leverage)]
     return [_trace("library", *text, n, level) for n, (text, level) in enumerate(zip(texts, _levels(), strict=False))]
 
 

@@ -17,7 +17,7 @@ from etiology.evals import tasks
 from etiology.evals.logs import SCORERS
 from etiology.watch import ci, regression
 from etiology.watch.autonomy import sweeps, words
-from etiology.watch.ledger import LedgerError, add
+from etiology.watch.ledger import Ledger, LedgerError, add
 from etiology.watch.policy import PolicyError, Watched, read_policy
 from etiology.watch.trend import page
 
@@ -147,7 +147,7 @@ def test_junit_and_markdown_say_what_the_gate_said():
 def test_the_page_is_whole_and_hostile_names_stay_text():
     name = "<script>alert(1)</script>$x$"
     lines = [entry(name, answers([1, 2, 3])), entry("m-2", answers([0, 0, 0])), errands("m-2", (0, 12, 0))]
-    ledger = regression.Ledger(tuple(lines))
+    ledger = Ledger(tuple(lines))
     html = page(ledger, "A & B")
     assert html == page(ledger, "A & B")
     assert "<script" not in html
@@ -156,7 +156,7 @@ def test_the_page_is_whole_and_hostile_names_stay_text():
     assert "says nothing (0)" in html
     assert html.count("<svg") == 1
     with pytest.raises(LedgerError, match="no answers"):
-        page(regression.Ledger(()), "empty")
+        page(Ledger(()), "empty")
 
 
 def test_the_commands_on_a_ledger(tmp_path):

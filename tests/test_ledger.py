@@ -7,7 +7,9 @@ import pytest
 from inspect_ai.log import read_eval_log, write_eval_log
 from tests.inspecting import FAIR, THREAT, answering, judge, playing, ran
 from tests.ledgers import answers, entry
+from typer.testing import CliRunner
 
+from etiology.cli.main import app
 from etiology.core.errors import TranscriptError
 from etiology.elicit.library import domains
 from etiology.evals import competence, tasks
@@ -90,3 +92,19 @@ def test_a_changed_ledger_is_refused(change, tmp_path):
         read(path)
     with pytest.raises(LedgerError):
         add(path, [entry("m-9", answers([0]))])
+
+
+def test_the_commands_record_and_sweep(logs, tmp_path):
+    book = tmp_path / "ledger.jsonl"
+    words = ["watch", "add", *map(str, logs), "--ledger", str(book), "--model", "m-1"]
+    first = CliRunner().invoke(app, words, standalone_mode=False)
+    assert "m-1: sent_coercion, 4 of 8 answers, 4 scenarios" in first.stdout
+    assert "m-1: competence, 0 of 12 errands done" in first.stdout
+    again = CliRunner().invoke(app, words, standalone_mode=False)
+    assert "2 of 2 logs were in the ledger already" in again.stdout
+    assert len(read(book).entries) == 2
+    swept = CliRunner().invoke(app, ["watch", "autonomy", str(logs[0])], standalone_mode=False)
+    assert "draft    100.0 %" in swept.stdout
+    assert "4 of 4 answers" in swept.stdout
+    nothing = CliRunner().invoke(app, ["watch", "add", str(tmp_path / "no.eval"), "--ledger", str(book)])
+    assert isinstance(nothing.exception, TranscriptError)
