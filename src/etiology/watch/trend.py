@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COLOURS: Final = {"advise": "#0072b2", "draft": "#009e73", "approve": "#e69f00", "alone": "#d55e00", "": "#555555"}
 """Apart for readers who see few colours (Okabe and Ito 2008)."""
+APART: Final = 0.07
 NO_LEVEL: Final = "no autonomy stated"
 
 
@@ -110,7 +111,8 @@ def _panels(figure: "Figure", own: Sequence[Point]) -> None:
     versions = list(dict.fromkeys(p.version for p in own))
     for autonomy in dict.fromkeys(p.autonomy for p in own):
         at = [p for p in own if p.autonomy == autonomy]
-        _line(left, at, [float(versions.index(p.version)) for p in at])
+        aside = APART * ((*LEVELS, "").index(autonomy) - 1.5)  # so that equal rates don't hide one another
+        _line(left, at, [versions.index(p.version) + aside for p in at])
         known = [(p, p.score) for p in at if p.score is not None]
         _line(right, [p for p, _ in known], [score for _, score in known], joined=False)
     left.set_xticks(range(len(versions)), [_short(v) for v in versions], parse_math=False)
