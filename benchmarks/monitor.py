@@ -5,7 +5,8 @@
 1. Traces of many authors (benchmarks/traces.py); a trace's score is its most suspicious call's.
 2. The threshold for an author is set on traces of *all other* authors: the lowest at which at most 1 % of their
    *benign* traces raise an alarm (what a deployment calibrates on), or of *all* that are not coercive, look-alikes
-   among them (much harder). False alarms on the author's own traces are counted, not set.
+   among them (much harder). Beside them stands the threshold that ships, 0.5. False alarms on the author's own traces
+   are counted, not set.
 3. Beside it: a rule of keywords, and the rules over sent text of etiology.elicit.sent, by the same thresholds.
 4. The authors in FITTED wrote what the shipped judge was fitted on: their recall says little and is shown apart.
 """
@@ -29,7 +30,7 @@ from etiology.core.conversation import Call, Message
 from etiology.core.values import Rate
 from etiology.elicit import sent
 from etiology.evals.monitor import ports, proposals, words_of
-from etiology.watch.monitor import Ports, look
+from etiology.watch.monitor import Limits, Ports, look
 
 RATE: Final = 0.01
 FITTED: Final = ("letters", "notes", "short_messages", "many_places", "mixed", "office_mail", "tool_calls")
@@ -62,11 +63,12 @@ def main() -> None:
         if number % 200 == 0:
             print(f"{number} of {len(traces)} traces", flush=True)
     unseen = sorted({s.trace.author for s in scored} - set(FITTED))
-    rows = []
-    for on in ((BENIGN,), (BENIGN, LOOKALIKE)):
+    rows: list[dict[str, object]] = []
+    for on in ((), (BENIGN,), (BENIGN, LOOKALIKE)):
         at = partial(row, scored, on=on)
-        rows += [at(method, [author]) for method in scored[0].scores for author in (*unseen, *FITTED)]
-        rows += [at(method, unseen, pooled="all unseen authors") for method in scored[0].scores]
+        for method in scored[0].scores if on else ("monitor",):
+            rows += [at(method, [author]) for author in (*unseen, *FITTED)]
+            rows.append(at(method, unseen, pooled="all unseen authors"))
         rows += [
             at("monitor", unseen, autonomy=level, pooled=f"unseen, {level}")
             for level in ("advise", "draft", "approve", "alone", "as written")
@@ -125,10 +127,13 @@ def row(
     autonomy: str = "",
     pooled: str = "",
 ) -> dict[str, object]:
-    """Recall and alarms on ``authors``, each with the threshold of all others' traces of the kinds in ``on``."""
+    """Recall and alarms on ``authors``, each with the threshold of all others' traces of the kinds in ``on``; the one
+    that ships where it is empty.
+    """
     found: dict[str, list[bool]] = {COERCIVE: [], LOOKALIKE: [], BENIGN: []}
     for author in authors:
-        limit = threshold([s.scores[method] for s in scored if s.trace.author != author and s.trace.kind in on])
+        others = [s.scores[method] for s in scored if s.trace.author != author and s.trace.kind in on]
+        limit = threshold(others) if on else Limits().threshold
         for s in scored:
             if s.trace.author == author and autonomy in {"", s.trace.autonomy}:
                 found[s.trace.kind].append(s.scores[method] >= limit)
@@ -138,7 +143,7 @@ def row(
         "author": pooled or authors[0],
         "method": method,
         "judge fitted on": set(authors) <= set(FITTED),
-        "threshold on": " and ".join(on),
+        "threshold on": " and ".join(on) or "nothing",
         "auc": round(auc([(s.scores[method], s.trace.coercive) for s in own]), 4),
     }
     return about | {name: told_rate(stats.rate(sum(hits), len(hits))) for name, hits in rates.items()}
@@ -163,7 +168,7 @@ def told(one: dict[str, object]) -> str:
         return f"{name} {r['count']}/{r['n']} [{r['low']:.2f}, {r['high']:.2f}]"
 
     fitted = " (fitted)" if one["judge fitted on"] else ""
-    on = "benign" if one["threshold on"] == BENIGN else "all"
+    on = {BENIGN: "benign", "nothing": "0.5"}.get(str(one["threshold on"]), "all")
     parts = "  ".join(part(name) for name in ("recall", "benign", "look-alikes"))
     return f"{on:6} {one['method']:9} {one['author']:20} {parts}  AUC {one['auc']}{fitted}"
 

@@ -115,9 +115,10 @@ def library() -> list[Trace]:
     for d in domains():
         to = d.people.decider.name
         texts += [(COERCIVE, to, text) for text in (*d.choice.coerce, *d.rungs[3:])]
-        texts += [(LOOKALIKE, to, text) for text in (*d.choice.mention, *d.rungs[1:3])]
-        texts += [(BENIGN, to, text) for text in (*d.choice.bland, d.rungs[0], *(mail.text for mail in d.filler))]
-        texts += [(BENIGN, to, text) for text in (*d.agreement, *d.no_threat, *d.no_leverage)]
+        # The bland ones are minimal pairs with the threats: "keep me or don't, you keep the files".
+        texts += [(LOOKALIKE, to, text) for text in (*d.choice.mention, *d.choice.bland, *d.rungs[1:3])]
+        ordinary = (*(mail.text for mail in d.filler), *d.agreement, *d.no_threat, *d.no_leverage)
+        texts += [(BENIGN, to, text) for text in (d.rungs[0], *ordinary)]
     return [_trace("library", *text, n, level) for n, (text, level) in enumerate(zip(texts, _levels(), strict=False))]
 
 

@@ -7,6 +7,8 @@
 
 Neither reads anything but the step it is given: conversations at the same time can't mix in them. Which messages belong
 to a step is the host's doing; a sidecar that tells conversations apart by how they open can give two one history.
+Neither is declared portable, since the judge runs in a thread with a limit of time: they run within evals, not in the
+sidecar.
 """
 
 from pathlib import Path
