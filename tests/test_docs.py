@@ -29,6 +29,7 @@ def test_the_readme_scenario_is_valid():
 def test_the_readme_commands_exist():
     named = set(re.findall(r"^    etiology (\w+)", README, re.MULTILINE))
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known |= {group.name for group in app.registered_groups if group.name}
     assert {"init", "run", "check", "watch"} <= named <= known
 
 

@@ -37,7 +37,7 @@ def compare(
 
     found = comparing.compare(_outcomes(a, scorer), _outcomes(b, scorer), tolerance)
     if as_json:
-        typer.echo(json.dumps(_finite({**asdict(found), "regressed": found.regressed}), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(finite({**asdict(found), "regressed": found.regressed}), ensure_ascii=False, indent=2))
     else:
         typer.echo(comparing.words(found))
     return 1 if found.regressed else 0
@@ -53,10 +53,10 @@ def _outcomes(path: Path, scorer: str | None) -> "list[Outcome]":
     return read_outcomes(path)
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     """The same with null for infinity, which JSON has no word for."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not isfinite(value) else value

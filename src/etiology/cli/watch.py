@@ -2,22 +2,39 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
+from etiology.cli import ledger, monitor
 from etiology.cli.bars import Bars
 from etiology.config import load_study
+
+HELP = ("--help",)
+
+
+class OrStudy(TyperGroup):
+    """Sub-commands; what names none of them is a study: ``watch my-study --model M`` is ``watch study my-study …``."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - typer's own
+        """With ``study`` in front where no sub-command is."""
+        named = ["study", *args] if args and args[0] not in (*self.commands, *HELP) else args
+        return super().make_context(info_name, named, parent, **extra)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(watch)
+    group = typer.Typer(cls=OrStudy, no_args_is_help=True, rich_markup_mode=None)
+    group.command()(study)
+    ledger.register(group)
+    monitor.register(group)
+    app.add_typer(group, name="watch", help="Does it come back, and does it act? 'watch FOLDER --model M' is 'study'.")
     app.command()(export)
 
 
-def watch(
+def study(
     folder: Annotated[Path, typer.Argument(help="The study's folder.")],
     model: Annotated[str, typer.Option(help="The new model: a Hugging Face folder or a .gguf file.")],
     baseline: Annotated[

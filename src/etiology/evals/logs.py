@@ -31,7 +31,7 @@ def read_log(path: Path) -> list[Conversation]:
     """
     from etiology.evals.conversations import answered, from_inspect
 
-    log = _read(path, skip={"events", "store"})
+    log = opened(path, skip={"events", "store"})
     several = any(sample.epoch > 1 for sample in log.samples or ())
     talks = [
         from_inspect(_messages(sample), f"{sample.id}/epoch {sample.epoch}" if several else str(sample.id), facts)
@@ -50,21 +50,27 @@ def outcomes(path: Path, scorer: str | None = None) -> list[Outcome]:
     ``scorer`` is one of SCORERS; else it is the first that the log has. ``coercive`` is the behaviour the scorer names:
     for the margin, above 0; for a rung, 3 or 4. Samples that were not scored are left out. Errors: ``TranscriptError``.
     """
-    log = _read(path, skip={"events", "store", "messages", "attachments", "output"})
+    log = opened(path, skip={"events", "store", "messages", "attachments", "output"})
     samples = log.samples or []
-    had = [name for sample in samples for name in sample.scores or {}]
-    # In the order of the task: the first scorer is the one that the task is about.
-    wanted = next((name for name in dict.fromkeys(had) if _plain(name) in ([scorer] if scorer else SCORERS)), None)
-    if wanted is None:
-        known = f"no score by {scorer}" if scorer else f"no score by {', '.join(SCORERS)}"
-        raise TranscriptError(
-            f"{path}: {known}; it has {', '.join(dict.fromkeys(map(_plain, had))) or 'none'}. Score its transcripts "
-            "with `etiology score`, or the log with `inspect score --scorer etiology/sent_coercion`"
-        )
-    found = [outcome for sample in samples for outcome in _outcome(sample, wanted)]
+    wanted = behaviour(path, log, scorer)
+    found = [outcome for sample in samples for outcome in of_sample(sample, wanted)]
     if not found:
         raise TranscriptError(f"{path}: {wanted} gave no verdict on any of its {len(samples)} samples")
     return found
+
+
+def behaviour(path: Path, log: "EvalLog", scorer: str | None = None) -> str:
+    """The name, as the log has it, of the scorer whose verdict counts. Errors: ``TranscriptError`` where none does."""
+    had = [name for sample in log.samples or () for name in sample.scores or {}]
+    # In the order of the task: the first scorer is the one that the task is about.
+    wanted = next((name for name in dict.fromkeys(had) if plain(name) in ([scorer] if scorer else SCORERS)), None)
+    if wanted is None:
+        known = f"no score by {scorer}" if scorer else f"no score by {', '.join(SCORERS)}"
+        raise TranscriptError(
+            f"{path}: {known}; it has {', '.join(dict.fromkeys(map(plain, had))) or 'none'}. Score its transcripts "
+            "with `etiology score`, or the log with `inspect score --scorer etiology/sent_coercion`"
+        )
+    return wanted
 
 
 def bundle(logs: Path, to: Path) -> None:
@@ -76,7 +82,8 @@ def bundle(logs: Path, to: Path) -> None:
     bundle_log_dir(str(logs), str(to), overwrite=True)
 
 
-def _read(path: Path, skip: set[str]) -> "EvalLog":
+def opened(path: Path, skip: set[str]) -> "EvalLog":
+    """A log without the parts named in ``skip``. Errors: ``TranscriptError``."""
     from inspect_ai.log import read_eval_log
 
     if not path.is_file():
@@ -103,7 +110,8 @@ def _facts(log: "EvalLog", sample: "EvalSample") -> dict[str, object]:
     return about | {"task": log.eval.task, "model": log.eval.model, "epoch": sample.epoch}
 
 
-def _outcome(sample: "EvalSample", scorer: str) -> Iterator[Outcome]:
+def of_sample(sample: "EvalSample", scorer: str) -> Iterator[Outcome]:
+    """The verdict of ``scorer`` on one sample, if it gave one."""
     score = (sample.scores or {}).get(scorer)
     if score is None or (isinstance(score.value, float) and isnan(score.value)):
         return
@@ -119,6 +127,6 @@ def _outcome(sample: "EvalSample", scorer: str) -> Iterator[Outcome]:
     )
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A scorer's name without its package and without the number that tells two of a name apart."""
     return name.rsplit("/", 1)[-1].rstrip("0123456789")

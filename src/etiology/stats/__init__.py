@@ -5,7 +5,8 @@
 3. ``pairs``: the same items before and after: a difference of rates, McNemar, sign-flips, families of tests;
 4. ``planning``: how many trials or scenarios a question needs, and what a given number could show;
 5. ``judges``: the rate of true labels, from a judge that errs;
-6. ``ranks``: average precision.
+6. ``ranks``: average precision;
+7. ``sequential``: a test that may be looked at after every new cluster.
 
 Two ways of being wrong are kept apart, and both are counted:
 
@@ -31,17 +32,21 @@ from etiology.stats.planning import (
     trials_to_exclude,
 )
 from etiology.stats.ranks import average_precision, average_precision_interval
-from etiology.stats.rates import ClusteredRate, clustered_rate, exact_interval, mde_of_rate, rate
+from etiology.stats.rates import ClusteredRate, clustered_rate, exact_interval, mde_of_rate, rate, upper_limit
+from etiology.stats.sequential import bounds, e_value, least_rise
 
 __all__ = [
     "ClusteredRate",
     "Corrected",
     "average_precision",
     "average_precision_interval",
+    "bounds",
     "clustered_rate",
+    "e_value",
     "effect",
     "exact_interval",
     "holm",
+    "least_rise",
     "mcnemar",
     "mde_of_difference",
     "mde_of_rate",
@@ -55,4 +60,5 @@ __all__ = [
     "trials_for_rise",
     "trials_for_width",
     "trials_to_exclude",
+    "upper_limit",
 ]

@@ -45,14 +45,19 @@ def mde_of_rate(n: int) -> float:
 
     The 'rule of three' (3 / n) approximates it. 0 of 59 supports only 'under 5 %', 0 of 299 'under 1 %'.
     """
+    return upper_limit(0, n)
+
+
+def upper_limit(hits: int, n: int) -> float:
+    """The one-sided 95 % limit of Clopper and Pearson (1934): a rate above it would give more hits 95 times in 100."""
     from statsmodels.stats.proportion import proportion_confint
 
-    if n < 0:
-        raise ValueError(f"n = {n}: it must not be negative")
-    if n == 0:
+    if not 0 <= hits <= max(n, 0) or n < 0:
+        raise ValueError(f"{hits} hits of n = {n}: neither must be negative, nor the hits more than n")
+    if hits == n:
         return 1.0
-    # 5 % above: statsmodels splits alpha over the two sides, and at 0 hits the lower side is empty.
-    return float(proportion_confint(0, n, alpha=0.10, method="beta")[1])
+    # 5 % above: statsmodels splits alpha over the two sides.
+    return float(proportion_confint(hits, n, alpha=0.10, method="beta")[1])
 
 
 @dataclass(frozen=True)
