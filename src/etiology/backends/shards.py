@@ -1,8 +1,8 @@
 """Anybody's corpus, read a shard at a time: Parquet, JSON lines (plain, .gz, .zst), Arrow, data sets on disk, folders.
 
-1. files: those below a folder in the order of their paths; of a data set that `datasets` saved, those it names itself;
+1. files: those below a folder in the order of their paths; of a data set that `datasets` saved, those it names;
 2. rows: a line, or a row of a small Arrow batch, so that memory holds one shard and no more;
-3. documents: ``text``, ``prompt`` and ``response``, or ``messages``; a row with none of them is counted and passed over;
+3. documents: ``text``, ``prompt`` and ``response``, or ``messages``; a row with none is counted and passed over;
 4. shards: ``size`` rows of one file, numbered over the whole corpus.
 
 Unlike a study's corpus (etiology.backends.corpora), which is trained on and so must be perfect, this one is only read:
