@@ -277,7 +277,7 @@ def token_scores(
 
 
 def _summed(tape: Tape, prepared: Prepared) -> Tensor:
-    """g Q a of each token [tokens], summed over the layers."""
+    """The products g Q a of each token [tokens], summed over the layers."""
     parts = (
         (tape.gradients[n] @ matrix).mul_(tape.inputs[n]).sum(-1, dtype=torch.float32) for n, matrix in prepared.items()
     )

@@ -4,10 +4,10 @@ The behaviour of an instance is the mean log-probability of a token of its compl
 
     f = mean_t log p(completion_t | prompt)  -  mean_t log p(control_t | prompt)                       (nats a token)
 
-The control is an answer to the same prompt without the behaviour; what both have in common, such as the topic, cancels.
-Without one, f is the first term alone. That too is a contrast: over what the model itself would answer, the gradient of
-the log-probability has mean zero, so that its own mean answer is the control. Means and not sums, since completions from
-transcripts differ much in length, and a long one would drown the others.
+The control is an answer to the same prompt without the behaviour; what both have in common, such as the topic,
+cancels. Without one, f is the first term alone. That too is a contrast: over what the model itself would answer, the
+gradient of the log-probability has mean zero, so that its own mean answer is the control. Means and not sums, since
+completions from transcripts differ much in length, and a long one would drown the others.
 """
 
 import hashlib

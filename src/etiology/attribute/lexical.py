@@ -93,7 +93,7 @@ class Weights:
 
     @property
     def idf(self) -> NDArray[np.float64]:
-        """[V]"""
+        """Inverse document frequency of each word [V]."""
         return np.asarray(np.log1p((self.documents - self.holding + 0.5) / (self.holding + 0.5)))
 
 

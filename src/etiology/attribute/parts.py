@@ -43,7 +43,7 @@ class Parts:
     """The folder. Use as a context: it holds the folder's lock."""
 
     def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
-        self.root, self.settings = root, dict(settings)
+        self.root, self.settings = root, json.loads(json.dumps(settings))
 
     def __enter__(self) -> Self:
         (self.root / "parts").mkdir(parents=True, exist_ok=True)
