@@ -1,8 +1,8 @@
 """The output folder of an attribution: settings that name it, and parts that are there whole or not at all.
 
 ``manifest.json`` holds what was asked and its hash. A part is one table of one step and one shard, written under a
-hidden name and renamed; one that stands is not made again. A folder made with other settings is refused, since its parts
-would be taken for these.
+hidden name and renamed; one that stands is not made again. A folder made with other settings is refused, since its
+parts would be taken for these.
 """
 
 import fcntl

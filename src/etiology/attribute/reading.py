@@ -1,4 +1,4 @@
-"""A model reads: the instances, a sample of the corpus, and then each document for the concept directions and the judge.
+"""A model reads: the instances, a sample of the corpus, then each document for the concept directions and the judge.
 
 Every direction is fixed before the corpus is read (the instances, the library and the sample of the corpus decide it),
 so that a document's score depends on no other document, on no shard and on no order.

@@ -26,8 +26,8 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Pack:
-    """Token ids [T] of a context and its continuations; ``part`` [T] is -1 in the context, else the continuation's number
-    (0 to 3 in a scenario).
+    """Token ids [T] of a context and its continuations; ``part`` [T] is -1 in the context, else the number of the
+    continuation (0 to 3 in a scenario).
     """
 
     ids: tuple[int, ...]
