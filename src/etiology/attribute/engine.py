@@ -250,6 +250,17 @@ def prepare(
     return out
 
 
+def pooled(prepared: Sequence[Prepared], sizes: Sequence[int]) -> Prepared:
+    """The preconditioned gradient of all instances, from those of blocks of so many each."""
+    if len(prepared) == 1:
+        return prepared[0]
+    shares = [size / sum(sizes) for size in sizes]
+    return {
+        name: torch.stack([share * one[name] for share, one in zip(shares, prepared, strict=True)]).sum(0)
+        for name in prepared[0]
+    }
+
+
 def token_scores(
     model: SplitModel,
     tail: nn.Module,
@@ -301,3 +312,8 @@ def influence(
     )
     found = token_scores(model, tail, documents, prepared, vocabulary=vocabulary)
     return [[scores[0] for scores in sequences] for sequences in found]
+
+
+def precision_of(model: SplitModel) -> torch.dtype:
+    """In which products g Q a are as fast as the model's own."""
+    return torch.bfloat16 if model.bfloat16 else torch.float32

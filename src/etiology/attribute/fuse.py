@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from etiology.core.values import Attribution
+
+Weights = NDArray[np.float64] | None
 
 INFLUENCE_WEIGHT = 0.15
 """Weight of the influence beside the concept score. From the last layers alone it is the weaker of the two, and at 1 it
@@ -27,11 +29,11 @@ def ranks(scores: Sequence[float]) -> list[int]:
     return out
 
 
-def standardised(scores: ArrayLike, weights: ArrayLike | None = None) -> list[float]:
+def standardised(scores: ArrayLike, weights: Weights = None) -> list[float]:
     """Each score's distance from the mean, in standard deviations; 0 where all are equal.
 
-    Summed, these keep by how much a document stands out, which a fusion of ranks forgets. ``weights``: how many documents
-    each score stands for, where only the best ones and a sample of the rest were scored.
+    Summed, these keep by how much a document stands out, which a fusion of ranks forgets. ``weights``: how many
+    documents each score stands for, where only the best ones and a sample of the rest were scored.
     """
     values = np.asarray(scores, dtype=np.float64)
     centred = values - np.average(values, weights=weights)
@@ -39,7 +41,7 @@ def standardised(scores: ArrayLike, weights: ArrayLike | None = None) -> list[fl
     return [float(x) for x in (centred / spread if spread > 0 else np.zeros_like(centred))]
 
 
-def concept(own: ArrayLike, library: ArrayLike, weights: ArrayLike | None = None) -> list[float]:
+def concept(own: ArrayLike, library: ArrayLike, weights: Weights = None) -> list[float]:
     """The two concept directions' scores as one, in standard deviations."""
     pairs = zip(standardised(own, weights), standardised(library, weights), strict=True)
     return [scenarios + LIBRARY_WEIGHT * messages for scenarios, messages in pairs]

@@ -139,7 +139,7 @@ class Parts:
 def _column(values: Any) -> Any:  # noqa: ANN401 - a chunked array
     import pyarrow as pa
 
-    if pa.types.is_nested(values.type) or pa.types.is_string(values.type):
+    if pa.types.is_nested(values.type) or pa.types.is_string(values.type) or pa.types.is_null(values.type):
         return values.to_pylist()
     return values.to_numpy()
 

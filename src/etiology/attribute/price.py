@@ -81,12 +81,12 @@ def scope(shape: Shape, layers: int | Literal["all"], blocks: int, gigabytes: fl
     Errors: ModelError for more layers than there are.
     """
     room = gigabytes * 2**30 / 4
-    if layers == "all":
-        layers = max(1, min(shape.blocks, int(room / (shape.factors + min(2, blocks) * shape.block))))
-    if not 1 <= layers <= shape.blocks:
+    fitting = max(1, min(shape.blocks, int(room / (shape.factors + min(2, blocks) * shape.block))))
+    covered = fitting if layers == "all" else layers
+    if not 1 <= covered <= shape.blocks:
         raise ModelError(f"--layers {layers}: the model has {shape.blocks}; give 1 to {shape.blocks}, or 'all'")
-    kept = int((room - layers * shape.factors) / (layers * shape.block))
-    return Scope(layers, max(1, min(blocks, kept)))
+    kept = int((room - covered * shape.factors) / (covered * shape.block))
+    return Scope(covered, max(1, min(blocks, kept)))
 
 
 def reading(shape: Shape, read: int, tokens: int, judged: int) -> float:

@@ -82,7 +82,8 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
         concept.direction(np.stack(means), corpus),
         concept.library_direction(library["coercive"], library["other"], corpus),
     )
-    scores = fuse.concept(*(concept.scores(states, axis) for axis in axes))
+    own, messages = (concept.scores(states, axis) for axis in axes)
+    scores = fuse.concept(own, messages)
     write_rows(
         out / "scores.jsonl",
         (
@@ -90,7 +91,7 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
                 "id": document.id,
                 "influence": sum(part.double().sum().item() for part in scored),
                 "concept": score,
-                "pieces": pieces_of(model, document.sequences, scored),
+                "pieces": [(text, round(w, 6)) for text, w in pieces_of(model, document.sequences, scored)],
             }
             for document, scored, score in zip(found, tokens, scores, strict=True)
         ),
@@ -115,7 +116,7 @@ def pieces_of(model: "SplitModel", sequences: Sequence[Any], scored: Sequence[An
         shifted = [0.0, *scores.tolist()[:-1]]
         texts = pieces(model.tokenizer, tokens.ids)
         out += [
-            (text, round(weight, 6))
+            (text, weight)
             for token, text, weight in zip(tokens.ids, texts, shifted, strict=True)
             if token not in special
         ]

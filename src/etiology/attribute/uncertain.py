@@ -1,8 +1,8 @@
 """How sure an attribution is: what pruning may have lost, and how scores move when other instances are drawn.
 
 *Recall lost.* Of the documents that a step set aside, a random sample goes through every later step all the same. How
-many of these would have entered the top N, with the exact interval of Clopper and Pearson, says how many documents may be
-missing from it.
+many of these would have entered the top N, with the exact interval of Clopper and Pearson, says how many documents may
+be missing from it.
 
 *Intervals.* The instances are a draw from the situations that elicit the behaviour. Blocks of them are drawn again with
 replacement; concept and influence are linear in the instances, so that each draw is a weighted sum of what the blocks
@@ -109,6 +109,7 @@ def intervals(
     sizes: Sequence[int],
     fixed: Sequence[float],
     scales: Scales,
+    *,
     seed: int,
     draws: int = DRAWS,
 ) -> list[Interval]:
