@@ -14,7 +14,7 @@ the arms of a study.
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -28,6 +28,10 @@ from etiology.backends.shards import open_corpus
 from etiology.core.errors import TranscriptError
 from etiology.core.values import Document
 
+if TYPE_CHECKING:
+    from etiology.attribute.influencing import Influencing
+
+PREPARING: Final = "preparing"
 READ: Final = "reading"
 TAUGHT: Final = "influence"
 BLOCKS: Final = "blocks"
@@ -75,8 +79,9 @@ def begin(
 
 
 def read(run: Run, parts: Parts, places: Places) -> Read:
-    """Concept scores, the judge's logit and tokens of each document at ``places``; those without a token are left out."""
+    """Concept scores, the judge's logit and tokens of each document at ``places``, but for those without a token."""
     for number, own, documents in run.by_shard(places, lambda n: parts.has(READ, n)):
+        directions(run, parts)
         start = time.monotonic()
         columns, judged = _read(run, own, documents)
         tokens = int(columns["tokens"].sum())
@@ -94,8 +99,8 @@ def _read(run: Run, places: Places, documents: Sequence[Document]) -> tuple[dict
     sequences = [reading.tokens_of(run.model, document, run.settings.max_tokens) for document in documents]
     kept = [i for i, each in enumerate(sequences) if each]
     coercion = run.axes.library is not None
-    directions = np.stack([run.axes.own, *([run.axes.library] if coercion else [])])
-    along = reading.projections(run.model, [sequences[i] for i in kept], directions)
+    axes = [axis for axis in (run.axes.own, run.axes.library) if axis is not None]
+    along = reading.projections(run.model, [sequences[i] for i in kept], np.stack(axes))
     judged, characters = reading.judged([documents[i] for i in kept]) if coercion else ([np.nan] * len(kept), 0)
     columns = {
         "row": run.counted.row[places[kept]],
@@ -112,11 +117,11 @@ def influence(run: Run, parts: Parts, places: Places) -> None:
     from etiology.attribute.reading import tokens_of
 
     for number, own, documents in run.by_shard(places, lambda n: parts.has(TAUGHT, n)):
+        engine = prepared(run, parts)
         start = time.monotonic()
-        engine = run.influencing
         sequences = [tokens_of(run.model, document, run.settings.max_tokens) for document in documents]
         found = engine.scores(sequences)
-        columns = {
+        columns: dict[str, Any] = {
             "row": run.counted.row[own],
             "influence": np.array([one.tokens[0].sum(dtype=np.float64) for one in found]),
             "passage": np.array([fuse.passage(one.tokens[0]) for one in found]),
@@ -134,12 +139,15 @@ def blocks(run: Run, parts: Parts, places: Places) -> None:
     """What each block of instances gives the tokens of each candidate: influences and projections, [blocks, T]."""
     from etiology.attribute.reading import middle_of, tokens_of
 
+    if len(run.blocks) < 2:
+        return
     for number, own, documents in run.by_shard(places, lambda n: parts.has(BLOCKS, n)):
+        engine = prepared(run, parts)
         start = time.monotonic()
         sequences = [tokens_of(run.model, document, run.settings.max_tokens) for document in documents]
-        found = run.influencing.scores(sequences, by_block=True)
+        found = engine.scores(sequences, by_block=True)
         along = [(states @ run.block_axes.T).T for states in middle_of(run.model, sequences)]
-        columns = {
+        columns: dict[str, Any] = {
             "row": run.counted.row[own],
             "influences": [one.tokens.ravel() for one in found],
             "projections": [each.ravel() for each in along],
@@ -148,3 +156,28 @@ def blocks(run: Run, parts: Parts, places: Places) -> None:
         flops = price.influence(run.shape, run.scope.layers, tokens, len(run.blocks))
         parts.write(BLOCKS, number, columns, Cost(time.monotonic() - start, 2 * tokens, tokens, flops))
     run.show(BLOCKS, 1)
+
+
+def directions(run: Run, parts: Parts) -> None:
+    """Have the directions ready, and keep what they took."""
+    from etiology.attribute.library import messages
+
+    start = time.monotonic()
+    coercion = run.axes.library is not None
+    if not parts.has(PREPARING, 0):
+        library = sum(len(message.text) for message in messages()) / price.CHARACTERS if coercion else 0
+        tokens = run.asked.tokens + sum(len(s.ids) for each in run.sequences for s in each) + round(library)
+        flops = price.reading(run.shape, run.model.read, tokens, 0)
+        parts.write(PREPARING, 0, {"tokens": [tokens]}, Cost(time.monotonic() - start, tokens, 0, flops))
+
+
+def prepared(run: Run, parts: Parts) -> "Influencing":
+    """The engine, ready; what it took is kept."""
+    start = time.monotonic()
+    found = run.influencing
+    if not parts.has(PREPARING, 1):
+        tokens = found.factor_tokens + run.asked.tokens
+        of = (run.shape, run.scope.layers, found.factor_tokens, run.asked.tokens, len(run.blocks))
+        cost = Cost(time.monotonic() - start, tokens, tokens, price.preparing(*of))
+        parts.write(PREPARING, 1, {"tokens": [tokens]}, cost)
+    return found

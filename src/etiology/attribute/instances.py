@@ -13,11 +13,13 @@ completions from transcripts differ much in length, and a long one would drown t
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from etiology.backends.tokens import Pack, encode_turns, packed, plain, start
 from etiology.core.conversation import Message
 from etiology.core.errors import TranscriptError
+
+if TYPE_CHECKING:
+    from etiology.backends.tokens import Pack
 
 CONTEXT: Final = 384
 """Tokens of a prompt that are read, from its end. What an agent is told at length costs each pass again."""
@@ -52,8 +54,10 @@ def digest(instances: Sequence[Instance]) -> str:
     return hashlib.sha256(repr([(i.prompt, i.completion, i.control) for i in instances]).encode()).hexdigest()
 
 
-def encode(tokenizer: Any, instance: Instance) -> Pack:  # noqa: ANN401 - tokenizers have no useful common type
+def encode(tokenizer: Any, instance: Instance) -> "Pack":  # noqa: ANN401 - tokenizers have no useful common type
     """The prompt and its answers, packed. Errors: TranscriptError where an answer has no tokens."""
+    from etiology.backends.tokens import packed, plain
+
     context, joint = _context(tokenizer, instance.prompt)
     answers = [plain(tokenizer, joint + answer)[:ANSWER] for answer in instance.answers]
     for answer, text in zip(answers, instance.answers, strict=True):
@@ -66,6 +70,8 @@ def encode(tokenizer: Any, instance: Instance) -> Pack:  # noqa: ANN401 - tokeni
 
 def _context(tokenizer: Any, prompt: str | tuple[Message, ...]) -> tuple[list[int], str]:  # noqa: ANN401
     """The prompt's tokens, and the space that goes to the answer: after one at a prompt's end, no word is likely."""
+    from etiology.backends.tokens import encode_turns, plain, start
+
     if isinstance(prompt, str):
         kept = prompt.rstrip(" ")
         return start(tokenizer) + plain(tokenizer, kept), prompt[len(kept) :][:1]

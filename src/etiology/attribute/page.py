@@ -1,4 +1,4 @@
-"""The readable page: one HTML file that needs nothing else, with no script in it. Everything is escaped by the template.
+"""The readable page: one HTML file that needs nothing else, with no script in it.
 
 A corpus is untrusted text: nothing of it reaches the page but through Jinja's autoescape.
 """

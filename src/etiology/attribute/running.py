@@ -60,6 +60,10 @@ class Settings:
         """Documents that influence is found for."""
         return max(200, 4 * self.top) if self.depth is None else self.depth
 
+    def factor_tokens(self, widest: int) -> int:
+        """Tokens of the corpus's sample: for the factors, and for the mean and spread of hidden states."""
+        return max(FACTOR_TOKENS, round(FACTOR_TOKENS_PER_FEATURE * widest))
+
 
 class Run:
     """One attribution in progress: what is asked, of which corpus, where to; the model is loaded when first needed."""
@@ -100,7 +104,7 @@ class Run:
     @cached_property
     def sample(self) -> Places:
         """Random places with about as many tokens as the factors need, by their random numbers."""
-        return self.counted.drawn_up_to(1.2 * price.CHARACTERS * self.factor_tokens)
+        return self.counted.drawn_up_to(1.2 * price.CHARACTERS * self.settings.factor_tokens(self.shape.widest))
 
     @cached_property
     def sequences(self) -> "list[tuple[Tokens, ...]]":
@@ -130,11 +134,6 @@ class Run:
         from etiology.attribute.influencing import Influencing
 
         return Influencing(self)
-
-    @property
-    def factor_tokens(self) -> int:
-        """Tokens of the corpus's sample: for the factors, and for the mean and spread of hidden states."""
-        return max(FACTOR_TOKENS, round(FACTOR_TOKENS_PER_FEATURE * self.shape.widest))
 
     def documents(self, places: Places) -> Iterator[tuple[int, Document]]:
         """(place, document) of those at ``places``, in the order of the corpus."""
