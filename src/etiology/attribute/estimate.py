@@ -46,8 +46,7 @@ class Plan:
             f"queries       at most {self.queries}",
             f"influence     of the last {self.layers} layers",
             f"operations    about {self.operations:.2g}, {self.price:.2f} times forward and backward of the corpus",
-            f"time          about {self.minutes:,.0f} min on one core ({self.minutes_float32:,.0f} without bfloat16 in "
-            "hardware); a GPU is many times faster",
+            f"time          about {self.minutes:,.0f} min on one core ({self.minutes_float32:,.0f} without bfloat16)",
             f"memory        about {self.memory_gb:.1f} GB",
         ]
 

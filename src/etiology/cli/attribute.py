@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from etiology.attribute import Settings
-from etiology.attribute.conclude import Found
 from etiology.cli.bars import Bars
 from etiology.cli.run import step
 from etiology.core.errors import StudyFileError
+
+if TYPE_CHECKING:
+    from etiology.attribute import Instance, Settings
+    from etiology.attribute.conclude import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -66,6 +68,8 @@ def attribute(
     if model is None or not queries or corpus is None or out is None:
         missing = ", ".join(name for name, value in given.items() if not value)
         raise StudyFileError(f"missing {missing}; give them, or the folder of a study")
+    from etiology.attribute import Settings
+
     settings = Settings(
         top=top,
         depth=depth,
@@ -81,7 +85,9 @@ def attribute(
     if dry_run:
         _estimate(model, queries, corpus, settings, as_json)
     else:
-        _attribute(model, queries, corpus, out, settings, everything, as_json)
+        from etiology.evals.queries import read_queries
+
+        _attribute(model, read_queries(queries, everything=everything), corpus, out, settings, as_json)
 
 
 def _layers(given: str) -> int | Literal["all"]:
@@ -93,13 +99,11 @@ def _layers(given: str) -> int | Literal["all"]:
 
 
 def _attribute(
-    model: str, queries: list[Path], corpus: Path, out: Path, settings: Settings, everything: bool, as_json: bool
+    model: str, asked: "list[Instance]", corpus: Path, out: Path, settings: "Settings", as_json: bool
 ) -> None:
     from etiology.attribute import attribute
     from etiology.attribute.conclude import summary_of
-    from etiology.evals.queries import read_queries
 
-    asked = read_queries(queries, everything=everything)
     with Bars(Console(stderr=True)) as bars:
         found = attribute(model, asked, corpus, out, settings, bars.show)
     if as_json:
@@ -109,7 +113,7 @@ def _attribute(
         _tell(found, out)
 
 
-def _tell(found: Found, out: Path) -> None:
+def _tell(found: "Found", out: Path) -> None:
     """The result in a few lines."""
     from rich.markup import escape
 
@@ -135,7 +139,7 @@ def _tell(found: Found, out: Path) -> None:
     console.print(f"Page: {out / 'index.html'}", highlight=False, soft_wrap=True)
 
 
-def _estimate(model: str, queries: list[Path], corpus: Path, settings: Settings, as_json: bool) -> None:
+def _estimate(model: str, queries: list[Path], corpus: Path, settings: "Settings", as_json: bool) -> None:
     from etiology.attribute.estimate import estimate
     from etiology.evals.queries import read_queries
 

@@ -1,4 +1,4 @@
-"""``run``, and one command for each step (attribute is in a file of its own): each makes what is missing up to its step."""
+"""``run``, and one command for each step (attribute has a file of its own): each makes what is missing up to it."""
 
 import json
 import math

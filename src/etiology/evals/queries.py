@@ -2,8 +2,8 @@
 
 1. A row with ``prompt`` and ``completion`` is one query; ``control`` is an answer to the same prompt without the
    behaviour. A prompt that is text is continued as it stands, and one that is a list of messages in the chat format.
-2. Of a transcript the query is what was *sent* (etiology.elicit.actions): each message that the judge finds coercive, or
-   with ``everything`` each one. Its prompt is the conversation before it.
+2. Of a transcript the query is what was *sent* (etiology.elicit.actions): each message that the judge finds coercive,
+   or with ``everything`` each one. Its prompt is the conversation before it.
 3. The control of a transcript's query is a message that was sent, and not found coercive, in answer to the very same
    prompt (another epoch of the sample, say). Without one, the contrast is with the model's mean answer
    (etiology.attribute.instances).
