@@ -82,8 +82,8 @@ def exact_fisher_scores(model, documents, query, name, draws):
 
 @pytest.mark.parametrize(("name", "least"), [("0.self_attn.v_proj", 0.9), ("0.mlp.up_proj", 0.98)])
 def test_k_fac_agrees_with_the_exact_fisher(parts, monkeypatch, name, least):
-    """Layers of 24 x 48 and 96 x 48, whose Fisher matrix can be formed whole. Seen: .94 and .997; with the curvature left
-    out .72 and .88, with a flipped sign the negative of these.
+    """Layers of 24 x 48 and 96 x 48, whose Fisher matrix can be formed whole. Seen: .94 and .997; with the curvature
+    left out .72 and .88, with a flipped sign the negative of these.
     """
     model, documents, query = parts
     exact, uncurved = exact_fisher_scores(model, documents, query, name, draws=60)
@@ -157,8 +157,8 @@ def test_a_query_without_a_control_is_its_completion_alone(parts):
 
 
 def test_bfloat16_ranks_as_float32_does(model_folder, parts):
-    """bfloat16 keeps 8 bits: a product is off by up to 0.4 %, and errors of many cancel (0.003 of the scores' spread was
-    seen). A transposed matrix or a lost layer moves scores by as much as they vary.
+    """bfloat16 keeps 8 bits: a product is off by up to 0.4 %, and errors of many cancel (0.003 of the scores' spread
+    was seen). A transposed matrix or a lost layer moves scores by as much as they vary.
     """
     model, documents, query = parts
     exact = totals(model, documents, prepared(model, documents, [query]))

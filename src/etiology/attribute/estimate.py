@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from etiology.attribute import price
 from etiology.attribute.instances import ANSWER, CONTEXT, Instance
+from etiology.attribute.library import messages
 from etiology.attribute.running import Settings
 from etiology.backends.models import folder_of
 from etiology.backends.shards import Corpus, open_corpus
@@ -16,6 +17,8 @@ OPERATIONS: Final = 0.55e11
 FASTER: Final = 1.7
 COMPRESSED: Final = 3.0
 """How much smaller text is in a compressed file. A guess: it varies between 2 and 5."""
+JUDGED: Final = 2.0
+"""How often the judge reads a sentence: once in a quotation or a short text, three times in windows of a long one."""
 MEMORY_BESIDE: Final = 1.5
 """GiB for Python, PyTorch, the judge and a shard."""
 
@@ -58,10 +61,14 @@ def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settin
     scope = price.scope(shape, settings.layers, min(settings.blocks, len(queries)), settings.memory)
     tokens = round(_characters(source) / price.CHARACTERS)
     asked = sum(_tokens(query) for query in queries)
-    factors = settings.factor_tokens(shape.widest)
+    factors = min(tokens, settings.factor_tokens(shape.widest))
+    coercion = settings.behaviour == "coercion"
+    library = sum(len(message.text) for message in messages()) / price.CHARACTERS if coercion else 0
+    judged = JUDGED * tokens * price.CHARACTERS if coercion else 0
+    middle = round(shape.blocks * 2 / 3)
     each = min(tokens, settings.taught * settings.max_tokens)
     operations = (
-        price.reading(shape, round(shape.blocks * 2 / 3), tokens, round(3 * tokens * price.CHARACTERS))
+        price.reading(shape, middle, tokens + round(library) + asked + factors, round(judged))
         + price.preparing(shape, scope.layers, factors, asked, scope.blocks)
         + price.influence(shape, scope.layers, each)
         + price.influence(shape, scope.layers, min(tokens, 2 * settings.top * settings.max_tokens), scope.blocks)
