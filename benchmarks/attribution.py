@@ -232,7 +232,7 @@ def totals(tokens: Sequence[Sequence[Any]]) -> Floats:
 def speed(
     model: SplitModel, documents: Sequence[CachedDocument], prepared: Sequence[engine.Prepared]
 ) -> dict[str, float]:
-    """Tokens a CPU-second of forward and backward alone, and with influence, on a tenth of the documents (40 at least)."""
+    """Tokens a CPU-second of forward and backward alone, and with influence, on a tenth of the documents (or 40)."""
     part = documents[: max(40, len(documents) // 10)]
     count = sum(len(s.ids) for document in part for s in document.sequences)
     tail, head = engine.frozen(model.tail), engine.Head(model, None)
@@ -253,7 +253,7 @@ def cascade(world: World, given: argparse.Namespace) -> dict[str, Any]:
     file = world.folder / "corpus.jsonl"
     file.write_text("".join(json.dumps({"id": m.document.id, "text": m.document.text}) + "\n" for m in world.made))
     top = int(world.planted.sum())
-    settings = Settings(top=top, depth=2 * top, checked=10, layers=given.layers or "all")
+    settings = Settings(top=top, depth=2 * top, checked=10, layers=given.layers or "all", blocks=4)
     start = time.process_time()
     found = attribute(world.folder, world.queries["pooled"], file, world.folder / "out", settings)
     seconds = time.process_time() - start
