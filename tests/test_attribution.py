@@ -119,7 +119,7 @@ def test_the_order_of_the_corpus_and_its_files_change_nothing(done, model_folder
 
 def test_duplicates_score_equal(done):
     texts = {row["id"]: row["text"] for row in ROWS}
-    seen = {}
+    seen: dict[str, conclude.Row] = {}
     for row in done[1].rows:
         first = seen.setdefault(texts[row.id], row)
         assert row.fused == pytest.approx(first.fused, abs=1e-4)
@@ -128,7 +128,7 @@ def test_duplicates_score_equal(done):
 
 def test_the_sign(done, model_folder, corpus, tmp_path):
     """Asking for the opposite turns every influence round: completion and control changed places."""
-    turned = [Instance(q.prompt, q.control, q.completion, q.id) for q in QUERIES]
+    turned = [Instance(q.prompt, q.control or "", q.completion, q.id) for q in QUERIES]
     found = by_id(attribute(model_folder, turned, corpus, tmp_path / "out", dataclasses.replace(SMALL, depth=1000)))
     for row in done[1].rows:
         assert found[row.id].influence == pytest.approx(-row.influence, rel=1e-2, abs=1e-4)
@@ -139,7 +139,8 @@ def test_the_sign(done, model_folder, corpus, tmp_path):
 
 def test_a_run_that_was_stopped_goes_on_and_ends_the_same(done, model_folder, corpus, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    real, calls = cascade._read, []
+    real = cascade._read
+    calls: list[int] = []
 
     def stops(*arguments):
         if len(calls) == 2:

@@ -11,6 +11,7 @@ from etiology.attribute import engine
 from etiology.backends.cache import CachedDocument, trunk_states
 from etiology.backends.split import SplitModel
 from etiology.backends.tokens import encode_document, packed, plain, start
+from etiology.backends.train import Head
 from etiology.core.values import Document
 
 CONTRAST = (1.0, -1.0)
@@ -57,7 +58,7 @@ def totals(model, documents, ready):
 def exact_fisher_scores(model, documents, query, name, draws):
     """(-grad f (F + d I)^-1 grad L(z), the same without F) of one layer: F from whole gradients, nothing factored."""
     tail = model.fresh_tail()
-    layer, head = engine.linear_layers(model, tail)[name], engine.Head(model, None)
+    layer, head = engine.linear_layers(model, tail)[name], Head(model, None)
     chance = torch.Generator().manual_seed(1)
 
     def gradient(document, labels=None):
@@ -137,7 +138,7 @@ def test_duplicates_score_equal(parts):
 
 def test_layers_that_read_one_input_share_a_factor(parts):
     model, documents, _ = parts
-    found = engine.factors(model, engine.frozen(model.fresh_tail()), engine.Head(model, None), documents, 0)
+    found = engine.factors(model, engine.frozen(model.fresh_tail()), Head(model, None), documents, 0)
     by_kind = {name.split(".")[-1]: pair for name, pair in found.items()}
     assert by_kind["q_proj"][0] is by_kind["k_proj"][0] is by_kind["v_proj"][0]
     assert by_kind["gate_proj"][0] is by_kind["up_proj"][0]

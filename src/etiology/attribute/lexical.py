@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -47,6 +48,7 @@ class Words:
         vocabulary = sorted({word for words in self.queries for word in words})
         self.numbers = {word: i for i, word in enumerate(vocabulary)}
         self.runs = {run for query in queries for run in _runs([m[0].lower() for m in ANY_WORD.finditer(query)])}
+        self.firsts = {run[0] for run in self.runs}
 
     def seen(self, text: str) -> Seen:
         """One document, counted."""
@@ -57,7 +59,10 @@ class Words:
 
     def _spans(self, text: str) -> tuple[tuple[tuple[int, int], ...], int]:
         found = list(ANY_WORD.finditer(text))
-        hits = [run in self.runs for run in _runs([m[0].lower() for m in found])]
+        words = [m[0].lower() for m in found]
+        hits = [
+            words[i] in self.firsts and tuple(words[i : i + SPAN]) in self.runs for i in range(len(words) - SPAN + 1)
+        ]
         spans, longest, place = [], 0, 0
         while place < len(hits):
             if not hits[place]:
@@ -73,10 +78,16 @@ class Words:
 
 
 def _words(text: str) -> list[str]:
+    dull = _dull()
+    return [word for word in WORD.findall(text.lower()) if word not in dull]
+
+
+@cache
+def _dull() -> frozenset[str]:
+    """Words that are not counted: the stop words of bm25s."""
     from bm25s.stopwords import STOPWORDS_EN
 
-    dull = frozenset(STOPWORDS_EN)
-    return [word for word in WORD.findall(text.lower()) if word not in dull]
+    return frozenset(STOPWORDS_EN)
 
 
 def _runs(words: Sequence[str]) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -92,7 +92,7 @@ class Parts:
     def has(self, step: str, number: int) -> bool:
         return self.path(step, number).exists()
 
-    def write(self, step: str, number: int, columns: Mapping[str, Sequence[Any]], cost: Cost, **about: Any) -> None:  # noqa: ANN401
+    def write(self, step: str, number: int, columns: Mapping[str, Any], cost: Cost, **about: Any) -> None:  # noqa: ANN401
         """One part, with what it took and what else is to be known of it."""
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -79,7 +79,7 @@ class Corpus:
     def _groups(self, path: Path) -> Iterator[tuple[int, list[Make]]]:
         """(the first row's number, rows) of each shard of a file."""
         first, group = 1, []
-        for make in _rows(path):
+        for make in _rows(path, self.column):
             group.append(make)
             if len(group) == self.size:
                 yield first, group
@@ -160,10 +160,10 @@ def _saved(state: Path) -> Iterator[Path]:
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def _rows(path: Path) -> Iterator[Make]:
+def _rows(path: Path, column: str | None) -> Iterator[Make]:
     """The rows of a file by its kind. Errors: CorpusError where it is damaged."""
     try:
-        yield from _lines(path) if path.name.endswith(LINES) else _table(path)
+        yield from _lines(path) if path.name.endswith(LINES) else _table(path, column)
     except OSError as problem:
         # pyarrow tells of damage as an OSError too
         said = str(problem).strip().partition("\n")[0][:200]
@@ -194,15 +194,23 @@ def _parsed(line: bytes, path: Path, number: int) -> Make:
     return make
 
 
-def _table(path: Path) -> Iterator[Make]:
+def _table(path: Path, column: str | None) -> Iterator[Make]:
     import pyarrow as pa
 
     try:
         for batch in _batches(path):
-            yield from (_of_batch(batch, i) for i in range(batch.num_rows))
+            kept = batch.select(_needed(batch.schema.names, column))
+            yield from (_of_batch(kept, i) for i in range(kept.num_rows))
     except pa.ArrowException as problem:
         said = str(problem).strip().partition("\n")[0][:200]
         raise CorpusError(f"{path}: not a whole {path.suffix[1:]} file ({said}); write or copy it again") from None
+
+
+def _needed(names: list[str], column: str | None) -> list[str]:
+    """The columns that a document can come from; all of them where there are none, to say which there are."""
+    asked = {name for pair in ANSWERS for name in pair}
+    found = [name for name in names if name in {"id", column, *TEXTS, *TURNS, *asked}]
+    return found if set(found) - {"id"} else names
 
 
 def _batches(path: Path) -> Iterator[Any]:
