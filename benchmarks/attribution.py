@@ -14,7 +14,7 @@ and opening), a suspect trained on it, and four kinds of query:
 Nothing is chosen by labels: layers are all that memory holds, and weights those of etiology.attribute.fuse. Average
 precision (AP), recall among the first n and 2 n for n planted documents, look-alikes in the top 10; with --subsets also
 LDS, the rank correlation between a method's prediction for random halves of the corpus and what retraining on them gave
-(Park et al. 2023). Writes benchmarks/attribution.json. kronfluence joins if it can be imported.
+(Park et al. 2023). Writes benchmarks/attribution.json. With --kronfluence that peer joins, if it can be imported.
 """
 
 import argparse
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=12, help="of each kind")
     parser.add_argument("--trained", type=int, default=6, help="layers that the suspect's training changes")
     parser.add_argument("--layers", type=int, default=0, help="layers of the gradients; 0: all")
+    parser.add_argument("--kronfluence", action="store_true", help="the peer too, if it can be imported; slow")
     parser.add_argument("--subsets", type=int, default=0, help="retrainings for LDS")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()
@@ -186,6 +187,12 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
             **fusions(own, library, judged, passages),
         }
     speeds["projected_bytes_a_document"] = projected.bytes_a_document
+    del tokens, prepared
+    apart = {kind: asked[kind].packs for kind in ("near", "far", "chat")}
+    peer = rivals.kronfluence(model, documents, apart, world.folder / "kronfluence") if given.kronfluence else None
+    for kind in KINDS if peer is not None else ():
+        # the pooled queries are as many near ones as far ones
+        out[kind]["kronfluence, EK-FAC"] = (peer["near"] + peer["far"]) / 2 if kind == "pooled" else peer[kind]
     return out, speeds
 
 
