@@ -44,7 +44,7 @@ def test_where_everything_is_checked_nothing_is_estimated():
 
 def test_a_scale_weighs_what_each_score_stands_for():
     found = scale(np.array([10.0, 0.0]), np.array([1.0, 9.0]))
-    assert (found.mean, found.deviation) == (1.0, pytest.approx(3.0))
+    assert [found.mean, found.deviation] == pytest.approx([1.0, 3.0])
     assert scale(np.ones(3), np.ones(3))(5.0) == 0.0
 
 
@@ -90,7 +90,7 @@ def test_a_draw_of_every_block_once_is_the_point_estimate():
         own = document_score((share @ projections / np.linalg.norm(share @ axes)).astype(np.float32))
         possible.append(0.25 + own + fuse.INFLUENCE_WEIGHT * fuse.passage(share @ influences))
     # with two blocks a quarter of the draws hold the first alone, and a quarter the second
-    assert (found.low, found.high) == (pytest.approx(min(possible), rel=1e-5), pytest.approx(max(possible), rel=1e-5))
+    assert [found.low, found.high] == pytest.approx([min(possible), max(possible)], rel=1e-5)
 
 
 def test_the_same_seed_gives_the_same_intervals():
