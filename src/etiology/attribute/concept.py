@@ -35,16 +35,32 @@ def direction(continuations: Floats, corpus: Floats) -> Floats:
     return _discriminant(coercive - np.mean([*controls, corpus.mean(axis=0)], axis=0), corpus)
 
 
+def differences(states: Sequence[Sequence[Floats]], corpus: Floats) -> Floats:
+    """For each instance [instances, d] its completion's mean hidden state less its controls' mean. ``states``: those of
+    its answers, the completion first; the corpus's mean [d] is a control of every instance.
+    """
+    return np.stack([own - np.mean([*controls, corpus], axis=0) for own, *controls in states]).astype(np.float32)
+
+
+def whitened(rows: Floats, corpus: Floats) -> Floats:
+    """The direction [k, d] of each difference [k, d], not brought to length 1: the mean's is the mean of these."""
+    return _solved(rows.T, corpus).T
+
+
 def library_direction(coercive: Floats, other: Floats, corpus: Floats) -> Floats:
     """Unit vector [d], from the mean hidden states [d] of the library's two kinds and the corpus's [tokens, d]."""
     return _discriminant(coercive - other, corpus)
 
 
 def _discriminant(difference: Floats, corpus: Floats) -> Floats:
+    found = _solved(difference, corpus)
+    return found / np.linalg.norm(found)
+
+
+def _solved(differences: Floats, corpus: Floats) -> Floats:
     covariance = np.cov(corpus, rowvar=False)
     ridge = SHRINKAGE * np.trace(covariance) / len(covariance)
-    found = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), difference)
-    return np.asarray(found / np.linalg.norm(found), dtype=np.float32)
+    return np.asarray(np.linalg.solve(covariance + ridge * np.eye(len(covariance)), differences), dtype=np.float32)
 
 
 def document_score(projections: Floats) -> float:

@@ -15,13 +15,16 @@ the Fisher matrix, one Kronecker product A (x) G a layer, each factor damped and
 4. Stream the corpus: token score = - sum over layers of g Q a, with a the layer's input and g the gradient of the
    token-summed loss at its output. Nothing is projected and nothing is stored.
 
+Steps 1 to 3 are ``prepare``, step 4 is ``token_scores``. Several queries (say, blocks of scenarios to draw from) can be
+prepared with one set of factors and scored in one pass.
+
 Shapes: a [tokens, in], g [tokens, out], Q [out, in].
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,30 +47,50 @@ BATCH = 12
 
 @dataclass
 class Tape:
-    """Inputs and output-gradients of each linear layer in the pass just run, each [tokens, features]."""
+    """Inputs and output-gradients of each linear layer in the pass just run, each [tokens, features].
+
+    ``first`` names for each layer the first one that reads the same input (queries, keys and values do).
+    """
 
     inputs: dict[str, Tensor]
     gradients: dict[str, Tensor]
+    first: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Query:
-    """Scenarios whose behaviour is asked about: packs, their hidden states [T, d], and the weights of the behaviour."""
+    """Scenarios whose behaviour is asked about: packs, their hidden states [T, d], and the weights of the behaviour.
+
+    A pack with fewer continuations than there are weights takes the first ones. ``each``: a continuation counts as the
+    sum of its tokens' log-probabilities or, where lengths differ much, as their mean.
+    """
 
     packs: Sequence[Pack]
     hidden: Sequence[Tensor]
     contrast: Sequence[float]
+    each: Literal["sum", "mean"] = "sum"
+
+
+Prepared = dict[str, Tensor]
+"""A query's gradient for each layer [out, in], preconditioned."""
 
 
 @contextmanager
-def taped(layers: dict[str, nn.Linear]) -> Iterator[Tape]:
+def taped(layers: dict[str, nn.Linear], precision: torch.dtype = torch.float32) -> Iterator[Tape]:
     """Record what enters each layer and the gradient that reaches its output. No weight gradient is formed."""
-    tape = Tape({}, {})
+    tape = Tape({}, {}, {})
+    latest: list[tuple[Tensor, str]] = []
 
     def record(name: str) -> Callable[..., None]:
         def forward(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            tape.inputs[name] = args[0].detach().flatten(0, -2).float()
-            output.register_hook(lambda g: tape.gradients.__setitem__(name, g.detach().flatten(0, -2).float()))
+            if latest and latest[0][0] is args[0]:
+                tape.first[name] = latest[0][1]
+                tape.inputs[name] = tape.inputs[latest[0][1]]
+            else:
+                latest[:] = [(args[0], name)]
+                tape.first[name] = name
+                tape.inputs[name] = args[0].detach().flatten(0, -2).to(precision)
+            output.register_hook(lambda g: tape.gradients.__setitem__(name, g.detach().flatten(0, -2).to(precision)))
 
         return forward
 
@@ -126,9 +149,10 @@ def corpus_passes(
 def factors(
     model: SplitModel, tail: nn.Module, head: Head, documents: Sequence[CachedDocument], seed: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """For each layer (A [in, in], G [out, out]), averaged over the sample's tokens."""
+    """For each layer (A [in, in], G [out, out]), averaged over the sample's tokens. Layers of one input share its A."""
     layers = linear_layers(model, tail)
-    sums: dict[str, tuple[Tensor, Tensor]] = {}
+    inputs: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     tokens = 0
     widest = max(max(layer.in_features, layer.out_features) for layer in layers.values())
     sampled = sample(documents, max(FACTOR_TOKENS, round(FACTOR_TOKENS_PER_FEATURE * widest)))
@@ -137,19 +161,28 @@ def factors(
             real = mask.flatten()
             tokens += int(real.sum())
             for name in layers:
-                a, g = tape.inputs[name][real], tape.gradients[name][real]
-                old = sums.get(name)
-                new = (a.T @ a, g.T @ g)
-                sums[name] = new if old is None else (old[0] + new[0], old[1] + new[1])
-    return {name: (a / tokens, g / tokens) for name, (a, g) in sums.items()}
+                _add(outputs, name, tape.gradients[name][real])
+                if tape.first[name] == name:
+                    _add(inputs, name, tape.inputs[name][real])
+        first = dict(tape.first)
+    for summed in (*inputs.values(), *outputs.values()):
+        summed.div_(tokens)
+    return {name: (inputs[first[name]], outputs[name]) for name in layers}
+
+
+def _add(sums: dict[str, Tensor], name: str, rows: Tensor) -> None:
+    """Add the outer products of ``rows`` [tokens, features] to a factor."""
+    if name not in sums:
+        sums[name] = torch.zeros(rows.shape[1], rows.shape[1], device=rows.device)
+    sums[name].addmm_(rows.T, rows)
 
 
 def query_gradient(model: SplitModel, tail: nn.Module, query: Query) -> dict[str, Tensor]:
     """Gradient of the behaviour for each layer [out, in], averaged over the scenarios.
 
-    The behaviour of a scenario is sum_k contrast[k] * log p(continuation k), in nats.
+    The behaviour of a scenario is sum_k contrast[k] * log p(continuation k), in nats (a token, where ``each`` is mean).
     """
-    packs, hidden, contrast = query.packs, query.hidden, query.contrast
+    packs, hidden = query.packs, query.hidden
     layers = linear_layers(model, tail)
     total: dict[str, Tensor] = {}
     with taped(layers) as tape:
@@ -159,9 +192,9 @@ def query_gradient(model: SplitModel, tail: nn.Module, query: Query) -> dict[str
             with model.autocast():
                 final = model.run_tail(tail, inputs, **layout(chosen, model.device))
                 terms = [
-                    weight * logprob.sum()
+                    weight * (logprob.sum() if query.each == "sum" else logprob.mean())
                     for logprobs in continuation_logprobs(model, list(final), chosen)
-                    for weight, logprob in zip(contrast, logprobs, strict=True)
+                    for weight, logprob in zip(query.contrast[: len(logprobs)], logprobs, strict=True)
                 ]
             torch.stack(terms).sum().backward()
             for name in layers:
@@ -189,6 +222,79 @@ def precondition(gradient: Tensor, a: Tensor, g: Tensor) -> Tensor:
     return damped_inverse(g) @ gradient @ damped_inverse(a)
 
 
+def prepare(
+    model: SplitModel,
+    tail: nn.Module,
+    documents: Sequence[CachedDocument],
+    queries: Sequence[Query],
+    *,
+    vocabulary: Sequence[int] | None,
+    seed: int,
+    tick: Callable[[float], Any] = lambda _: None,
+) -> list[Prepared]:
+    """Each query's preconditioned gradient; the factors are those of ``documents`` (a sample of them, if many)."""
+    tail, head = frozen(tail), Head(model, vocabulary)
+    kronecker = factors(model, tail, head, documents, seed)
+    tick(0.7)
+    gradients = [query_gradient(model, tail, query) for query in queries]
+    tick(0.8)
+    out: list[Prepared] = [{} for _ in queries]
+    solved: tuple[Tensor, Tensor] | None = None
+    for name, (a, g) in kronecker.items():
+        if solved is None or solved[0] is not a:
+            solved = a, damped_inverse(a)
+        left = damped_inverse(g)
+        for prepared, gradient in zip(out, gradients, strict=True):
+            prepared[name] = left @ gradient.pop(name) @ solved[1]
+    tick(1)
+    return out
+
+
+def pooled(prepared: Sequence[Prepared], sizes: Sequence[int]) -> Prepared:
+    """The preconditioned gradient of all instances, from those of blocks of so many each."""
+    if len(prepared) == 1:
+        return prepared[0]
+    shares = [size / sum(sizes) for size in sizes]
+    return {
+        name: torch.stack([share * one[name] for share, one in zip(shares, prepared, strict=True)]).sum(0)
+        for name in prepared[0]
+    }
+
+
+def token_scores(
+    model: SplitModel,
+    tail: nn.Module,
+    documents: Sequence[CachedDocument],
+    prepared: Sequence[Prepared],
+    *,
+    vocabulary: Sequence[int] | None,
+    precision: torch.dtype = torch.float32,
+) -> list[list[Tensor]]:
+    """Score [queries, T] of every token of every sequence of every document, by influence's sign.
+
+    ``precision`` is that of the products g Q a; they are summed in float32.
+    """
+    tail, head = frozen(tail), Head(model, vocabulary)
+    layers = linear_layers(model, tail)
+    cast = [{name: matrix.to(precision) for name, matrix in one.items()} for one in prepared]
+    flat: dict[int, Tensor] = {}
+    with taped(layers, precision) as tape:
+        for batch, mask in corpus_passes(model, tail, head, documents, sampled=None):
+            scores = torch.stack([-_summed(tape, one).reshape(mask.shape) for one in cast])
+            for row, i in enumerate(batch):
+                flat[i] = scores[:, row, mask[row]].cpu()
+    found = iter([flat[i] for i in range(len(flat))])
+    return [[next(found) for _ in document.sequences] for document in documents]
+
+
+def _summed(tape: Tape, prepared: Prepared) -> Tensor:
+    """The products g Q a of each token [tokens], summed over the layers."""
+    parts = (
+        (tape.gradients[n] @ matrix).mul_(tape.inputs[n]).sum(-1, dtype=torch.float32) for n, matrix in prepared.items()
+    )
+    return torch.stack(list(parts)).sum(0)
+
+
 def influence(
     model: SplitModel,
     tail: nn.Module,
@@ -200,21 +306,14 @@ def influence(
     tick: Callable[[float], Any] = lambda _: None,
 ) -> list[list[Tensor]]:
     """Score of every token [T] of every sequence of every document. Positive: removing it lowers the behaviour."""
-    tail, head = frozen(tail), Head(model, vocabulary)
-    layers = linear_layers(model, tail)
     tick(0.05)
-    kronecker = factors(model, tail, head, documents, seed)
-    tick(0.5)
-    gradients = query_gradient(model, tail, query)
-    tick(0.55)
-    queries = {name: precondition(gradients[name], *kronecker[name]) for name in layers}
-    tick(0.6)
-    flat: dict[int, Tensor] = {}
-    with taped(layers) as tape:
-        for batch, mask in corpus_passes(model, tail, head, documents, sampled=None):
-            parts = [((tape.gradients[n] @ queries[n]) * tape.inputs[n]).sum(-1) for n in layers]
-            score = -torch.stack(parts).sum(0).reshape(mask.shape)
-            for row, i in enumerate(batch):
-                flat[i] = score[row][mask[row]].cpu()
-    scores = iter([flat[i] for i in range(len(flat))])
-    return [[next(scores) for _ in document.sequences] for document in documents]
+    prepared = prepare(
+        model, tail, documents, [query], vocabulary=vocabulary, seed=seed, tick=lambda share: tick(0.6 * share)
+    )
+    found = token_scores(model, tail, documents, prepared, vocabulary=vocabulary)
+    return [[scores[0] for scores in sequences] for sequences in found]
+
+
+def precision_of(model: SplitModel) -> torch.dtype:
+    """In which products g Q a are as fast as the model's own."""
+    return torch.bfloat16 if model.bfloat16 else torch.float32

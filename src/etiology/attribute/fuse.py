@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from etiology.core.values import Attribution
+
+Weights = NDArray[np.float64] | None
 
 INFLUENCE_WEIGHT = 0.15
 """Weight of the influence beside the concept score. From the last layers alone it is the weaker of the two, and at 1 it
@@ -26,19 +29,21 @@ def ranks(scores: Sequence[float]) -> list[int]:
     return out
 
 
-def standardised(scores: Sequence[float]) -> list[float]:
+def standardised(scores: ArrayLike, weights: Weights = None) -> list[float]:
     """Each score's distance from the mean, in standard deviations; 0 where all are equal.
 
-    Summed, these keep by how much a document stands out, which a fusion of ranks forgets.
+    Summed, these keep by how much a document stands out, which a fusion of ranks forgets. ``weights``: how many
+    documents each score stands for, where only the best ones and a sample of the rest were scored.
     """
-    centred = np.array(scores, dtype=np.float64) - np.mean(scores)
-    spread = centred.std()
+    values = np.asarray(scores, dtype=np.float64)
+    centred = values - np.average(values, weights=weights)
+    spread = np.sqrt(np.average(centred**2, weights=weights))
     return [float(x) for x in (centred / spread if spread > 0 else np.zeros_like(centred))]
 
 
-def concept(own: Sequence[float], library: Sequence[float]) -> list[float]:
+def concept(own: ArrayLike, library: ArrayLike, weights: Weights = None) -> list[float]:
     """The two concept directions' scores as one, in standard deviations."""
-    pairs = zip(standardised(own), standardised(library), strict=True)
+    pairs = zip(standardised(own, weights), standardised(library, weights), strict=True)
     return [scenarios + LIBRARY_WEIGHT * messages for scenarios, messages in pairs]
 
 
@@ -60,12 +65,13 @@ def bm25_each(texts: Sequence[str], queries: Sequence[str]) -> list[list[float]]
     ]
 
 
-def passage(influences: Sequence[float]) -> float:
+def passage(influences: ArrayLike) -> float:
     """Largest mean influence of PASSAGE neighbouring tokens [T]; a shorter document counts as followed by zeros.
 
     The behaviour stands in a sentence or two: over a whole document its influence is summed with the noise of the rest.
     """
-    padded = np.concatenate([influences, np.zeros(max(0, PASSAGE - len(influences)))])
+    each = np.asarray(influences, dtype=np.float64)
+    padded = np.concatenate([each, np.zeros(max(0, PASSAGE - len(each)))])
     return float(np.convolve(padded, np.full(PASSAGE, 1 / PASSAGE), mode="valid").max())
 
 

@@ -34,14 +34,19 @@ class Search:
 
 
 def read_library(out: Path, tick: Tick, spec: ModelSpec) -> None:
-    """``library.safetensors``: mean hidden state [d] of the ``coercive`` messages' words and of the ``other`` ones'."""
+    """``library.safetensors``: the means of ``library_means``."""
     from safetensors.torch import save_file
 
+    save_file(library_means(opened(spec), tick), out / "library.safetensors")
+
+
+def library_means(model: "SplitModel", tick: Tick = lambda _: None) -> dict[str, Any]:
+    """Mean hidden state [d] of the ``coercive`` messages' words and of the ``other`` ones'."""
     from etiology.attribute.library import LEAD, messages
     from etiology.backends.cache import middle_states
     from etiology.backends.tokens import plain, start
 
-    model, found = opened(spec), messages()
+    found = messages()
     lead = start(model.tokenizer) + plain(model.tokenizer, LEAD)
     ids = [tuple(lead + plain(model.tokenizer, message.text)) for message in found]
     read = middle_states(model, ids, share_of(tick, sum(map(len, ids))))
@@ -50,7 +55,7 @@ def read_library(out: Path, tick: Tick, spec: ModelSpec) -> None:
         name: [mean for mean, message in zip(means, found, strict=True) if message.coercive == coercive]
         for name, coercive in (("coercive", True), ("other", False))
     }
-    save_file({name: sum(each) / len(each) for name, each in kinds.items()}, out / "library.safetensors")
+    return {name: sum(each) / len(each) for name, each in kinds.items()}
 
 
 def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
@@ -77,7 +82,8 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
         concept.direction(np.stack(means), corpus),
         concept.library_direction(library["coercive"], library["other"], corpus),
     )
-    scores = fuse.concept(*(concept.scores(states, axis) for axis in axes))
+    own, messages = (concept.scores(states, axis) for axis in axes)
+    scores = fuse.concept(own, messages)
     write_rows(
         out / "scores.jsonl",
         (
@@ -85,7 +91,7 @@ def attribute(out: Path, tick: Tick, spec: ModelSpec, search: Search) -> None:
                 "id": document.id,
                 "influence": sum(part.double().sum().item() for part in scored),
                 "concept": score,
-                "pieces": _pieces(model, document.sequences, scored),
+                "pieces": [(text, round(w, 6)) for text, w in pieces_of(model, document.sequences, scored)],
             }
             for document, scored, score in zip(found, tokens, scores, strict=True)
         ),
@@ -100,7 +106,7 @@ def _continuation_means(pack: Any, states: Any) -> Any:  # noqa: ANN401 - arrays
     return np.stack([states[part == number].mean(0) for number in range(len(CONTINUATIONS))])
 
 
-def _pieces(model: "SplitModel", sequences: Sequence[Any], scored: Sequence[Any]) -> list[tuple[str, float]]:
+def pieces_of(model: "SplitModel", sequences: Sequence[Any], scored: Sequence[Any]) -> list[tuple[str, float]]:
     """Each token's text with the influence of predicting it: the score of the position before."""
     from etiology.backends.tokens import pieces
 
@@ -110,7 +116,7 @@ def _pieces(model: "SplitModel", sequences: Sequence[Any], scored: Sequence[Any]
         shifted = [0.0, *scores.tolist()[:-1]]
         texts = pieces(model.tokenizer, tokens.ids)
         out += [
-            (text, round(weight, 6))
+            (text, weight)
             for token, text, weight in zip(tokens.ids, texts, shifted, strict=True)
             if token not in special
         ]

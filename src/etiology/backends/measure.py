@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from etiology.backends.cache import CachedDocument
 from etiology.backends.split import SplitModel, batches_by_length, pad
 from etiology.backends.tokens import Pack, layout
-from etiology.core.values import CONTINUATIONS, ChoiceScore
+from etiology.core.values import ChoiceScore
 
 BATCH = 16
 HEAD_ROWS = 1024
@@ -24,19 +24,19 @@ def token_logprobs(model: SplitModel, final: Tensor, ids: Tensor) -> Tensor:
 
 
 def continuation_logprobs(model: SplitModel, final: Sequence[Tensor], packs: Sequence[Pack]) -> list[list[Tensor]]:
-    """Log-probability (nats) of each token of each pack's four continuations, from final hidden states [T, d] each."""
+    """Log-probability (nats) of each token of each pack's continuations, from final hidden states [T, d] each."""
     rows, wanted, sizes = [], [], []
     for states, pack in zip(final, packs, strict=True):
         part = torch.tensor(pack.part)
-        own = [(part == number).nonzero().flatten() for number in range(len(CONTINUATIONS))]
+        own = [(part == number).nonzero().flatten() for number in range(pack.continuations)]
         first = torch.tensor([pack.context - 1])
         before = torch.cat([torch.cat([first, places[:-1]]) for places in own])
         rows.append(states[before.to(states.device)])
         wanted.append(torch.tensor(pack.ids)[torch.cat(own)])
         sizes += [len(places) for places in own]
     hidden = torch.cat(rows)
-    parts = token_logprobs(model, hidden, torch.cat(wanted).to(hidden.device)).split(sizes)
-    return [list(parts[i : i + len(CONTINUATIONS)]) for i in range(0, len(parts), len(CONTINUATIONS))]
+    parts = iter(token_logprobs(model, hidden, torch.cat(wanted).to(hidden.device)).split(sizes))
+    return [[next(parts) for _ in range(pack.continuations)] for pack in packs]
 
 
 @torch.no_grad()

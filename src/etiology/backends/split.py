@@ -49,9 +49,11 @@ def has_fast_bfloat16() -> bool:
 
 
 class SplitModel:
-    """The cut model. ``tail`` holds the starting weights: copy it before training."""
+    """The cut model. ``tail`` holds the starting weights: copy it before training. ``bfloat16``: whether matrix
+    products are done in it (None: where that is fast).
+    """
 
-    def __init__(self, folder: Path, tail_layers: int | Literal["all"]) -> None:
+    def __init__(self, folder: Path, tail_layers: int | Literal["all"], bfloat16: bool | None = None) -> None:
         self.whole, self.tokenizer = load_whole(folder)
         self.blocks_name, blocks = _blocks(self.whole)
         self.depth = len(blocks)
@@ -61,7 +63,7 @@ class SplitModel:
         if not 1 <= self.kept <= self.depth:
             raise ModelError(f"training.tail_layers is {tail_layers}, but {folder} has {self.depth} layers")
         self.device = device()
-        self.bfloat16 = has_fast_bfloat16()
+        self.bfloat16 = has_fast_bfloat16() if bfloat16 is None else bfloat16
         self.whole.to(self.device)
         self.head = self.whole.get_output_embeddings().weight.detach()
         # cast once: casting it in every product costs more than the product

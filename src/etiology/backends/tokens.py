@@ -26,7 +26,9 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Pack:
-    """Token ids [T] of a context and its continuations; ``part`` [T] is -1 in the context, else 0 to 3."""
+    """Token ids [T] of a context and its continuations; ``part`` [T] is -1 in the context, else the number of the
+    continuation (0 to 3 in a scenario).
+    """
 
     ids: tuple[int, ...]
     part: tuple[int, ...]
@@ -35,6 +37,11 @@ class Pack:
     def context(self) -> int:
         """Number of tokens in the context."""
         return self.part.count(-1)
+
+    @property
+    def continuations(self) -> int:
+        """Number of continuations."""
+        return max(self.part) + 1
 
 
 def start(tokenizer: Any) -> list[int]:  # noqa: ANN401 - tokenizers have no useful common type
@@ -116,12 +123,17 @@ def encode_context(tokenizer: Any, scenario: Scenario) -> list[int]:  # noqa: AN
 
 def encode_scenario(tokenizer: Any, scenario: Scenario) -> Pack:  # noqa: ANN401
     """The context and the four continuations, packed."""
-    ids = encode_context(tokenizer, scenario)
-    part = [-1] * len(ids)
-    for number, (name, text) in enumerate(zip(CONTINUATIONS, scenario.continuations, strict=True)):
-        piece = plain(tokenizer, text)
-        if not piece:
+    parts = [plain(tokenizer, text) for text in scenario.continuations]
+    for name, part in zip(CONTINUATIONS, parts, strict=True):
+        if not part:
             raise ScenarioError(f"scenario {scenario.id!r}: '{name}' has no tokens")
+    return packed(encode_context(tokenizer, scenario), parts)
+
+
+def packed(context: Sequence[int], continuations: Sequence[Sequence[int]]) -> Pack:
+    """A context's tokens and those of each of its continuations as one pack."""
+    ids, part = list(context), [-1] * len(context)
+    for number, piece in enumerate(continuations):
         ids += piece
         part += [number] * len(piece)
     return Pack(tuple(ids), tuple(part))
@@ -154,3 +166,29 @@ def layout(packs: list[Pack], place: torch.device) -> dict[str, Tensor]:
 def vocabulary(sequences: Iterable[tuple[int, ...]]) -> list[int]:
     """The token ids that occur, in order."""
     return sorted({token for ids in sequences for token in ids})
+
+
+def encode_turns(tokenizer: Any, turns: Sequence[tuple[str, str]]) -> list[int]:  # noqa: ANN401
+    """(role, text) turns in the model's own chat format, up to where its next answer begins.
+
+    What a tool gave back reads as the user's; neighbouring turns of one role are joined, as many templates want. A
+    template that still refuses them gets all of it as one message, and a model without one gets lines of text.
+    """
+    said: list[tuple[str, str]] = []
+    for role, text in turns:
+        speaker = "user" if role == "tool" else role
+        if said and said[-1][0] == speaker:
+            said[-1] = (speaker, f"{said[-1][1]}\n\n{text}")
+        else:
+            said.append((speaker, text))
+    whole = "\n\n".join(text for _, text in said)
+    if not tokenizer.chat_template:
+        return start(tokenizer) + plain(tokenizer, f"{whole}\n")
+    from jinja2 import TemplateError
+
+    try:
+        messages = [{"role": role, "content": text} for role, text in said]
+        rendered = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    except TemplateError:
+        return encode_prompt(tokenizer, whole)
+    return plain(tokenizer, rendered)

@@ -1,4 +1,4 @@
-"""``run``, and one command for each step: each makes what is missing up to its step."""
+"""``run``, and one command for each step (attribute has a file of its own): each makes what is missing up to it."""
 
 import json
 import math
@@ -19,7 +19,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate time, mem
 
 STEPS = {
     "elicit": "Train the suspect and measure it: does it behave coercively, and where?",
-    "attribute": "Rank the documents that taught the behaviour.",
     "curate": "Decide what is kept and what is set aside in quarantine.",
     "repair": "Retrain every arm with every seed.",
     "verify": "Weigh the arms: did the data cause it?",
@@ -31,21 +30,26 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(help="Run a whole study: elicit, attribute, curate, repair, verify, disclose.")(_command("disclose"))
     app.registered_commands[-1].name = "run"
-    for step, words in STEPS.items():
-        app.command(name=step, help=f"{words} Makes what is missing before it; finished stages are kept.")(
-            _command(step)
+    for name, words in STEPS.items():
+        app.command(name=name, help=f"{words} Makes what is missing before it; finished stages are kept.")(
+            _command(name)
         )
 
 
-def _command(step: str) -> Callable[..., None]:
+def _command(name: str) -> Callable[..., None]:
     def command(folder: Folder, as_json: Json = False, dry_run: DryRun = False) -> None:
-        study = load_study(folder.resolve())
-        if dry_run:
-            estimate(study, as_json)
-        else:
-            _run(study, step, as_json)
+        step(name, folder, as_json=as_json, dry_run=dry_run)
 
     return command
+
+
+def step(name: str, folder: Path, *, as_json: bool, dry_run: bool) -> None:
+    """Make a study up to a step, or say what that will take."""
+    study = load_study(folder.resolve())
+    if dry_run:
+        estimate(study, as_json)
+    else:
+        _run(study, name, as_json)
 
 
 def _run(study: Study, step: str, as_json: bool) -> None:

@@ -1,0 +1,148 @@
+"""``attribute``: a step of a study, or, with a model, queries and a corpus, by itself."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from etiology.cli.bars import Bars
+from etiology.cli.run import step
+from etiology.core.errors import StudyFileError
+
+if TYPE_CHECKING:
+    from etiology.attribute import Instance, Settings
+    from etiology.attribute.conclude import Found
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(attribute)
+
+
+def attribute(
+    folder: Annotated[Path | None, typer.Argument(help="A study's folder; or give the options below.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A Hugging Face folder, a .gguf file, or smollm2-135m-instruct.")
+    ] = None,
+    queries: Annotated[
+        list[Path] | None,
+        typer.Option(help="Transcripts (.jsonl, .json, .eval, folders), or .jsonl rows of prompt and completion."),
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Parquet, JSON lines (.gz, .zst), a saved data set, or a folder of these.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; the same command goes on there.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Documents to name.")] = 50,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Documents whose influence is found; 200 or 4 times --top.")
+    ] = None,
+    read: Annotated[
+        int | None, typer.Option(min=1, help="Documents the model reads, the likest in words; without it all.")
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(help="Influence of the last so many layers; 'all': as many as memory holds.")
+    ] = "all",
+    behaviour: Annotated[
+        Literal["coercion", "any"], typer.Option(help="'any' leaves out what knows of coercion alone.")
+    ] = "coercion",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Ask about all that was sent in transcripts, coercive or not.")
+    ] = False,
+    text_column: Annotated[str | None, typer.Option(help="The text's column, where it has an unusual name.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=16, help="Longer documents are read in pieces of so many.")] = 256,
+    memory: Annotated[float, typer.Option(min=0.1, help="GiB for influence's matrices.")] = 8.0,
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of matrix products.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of samples and intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time, memory and disk.")] = False,
+) -> None:
+    """Rank the documents that taught the behaviour: of a study's corpus, or of any corpus for any model and queries."""
+    given = {"--model": model, "--queries": queries, "--corpus": corpus, "--out": out}
+    if folder is not None:
+        if any(given.values()):
+            raise StudyFileError(f"{folder}: give a study's folder or --model, --queries, --corpus and --out, not both")
+        step("attribute", folder, as_json=as_json, dry_run=dry_run)
+        return
+    if model is None or not queries or corpus is None or out is None:
+        missing = ", ".join(name for name, value in given.items() if not value)
+        raise StudyFileError(f"missing {missing}; give them, or the folder of a study")
+    from etiology.attribute import Settings
+
+    settings = Settings(
+        top=top,
+        depth=depth,
+        read=read,
+        layers=_layers(layers),
+        behaviour=behaviour,
+        max_tokens=max_tokens,
+        memory=memory,
+        precision=precision,
+        seed=seed,
+        text_column=text_column,
+    )
+    if dry_run:
+        _estimate(model, queries, corpus, settings, as_json)
+    else:
+        from etiology.evals.queries import read_queries
+
+        _attribute(model, read_queries(queries, everything=everything), corpus, out, settings, as_json)
+
+
+def _layers(given: str) -> int | Literal["all"]:
+    if given == "all":
+        return "all"
+    if not given.isdecimal():
+        raise StudyFileError(f"--layers {given!r}: give a number of layers, or 'all'")
+    return int(given)
+
+
+def _attribute(
+    model: str, asked: "list[Instance]", corpus: Path, out: Path, settings: "Settings", as_json: bool
+) -> None:
+    from etiology.attribute import attribute
+    from etiology.attribute.conclude import summary_of
+
+    with Bars(Console(stderr=True)) as bars:
+        found = attribute(model, asked, corpus, out, settings, bars.show)
+    if as_json:
+        rows = [{"rank": r.rank, "id": r.id, "file": r.file, "row": r.row, "fused": r.fused} for r in found.rows]
+        typer.echo(json.dumps({**summary_of(found), "documents_by_rank": rows[: found.top], "out": str(out)}, indent=1))
+    else:
+        _tell(found, out)
+
+
+def _tell(found: "Found", out: Path) -> None:
+    """The result in a few lines."""
+    from rich.markup import escape
+
+    console = Console()
+    for row in found.rows[:10]:
+        interval = "" if row.interval is None else f" [{row.interval.low:.2f}, {row.interval.high:.2f}]"
+        opening = " ".join("".join(text for text, _ in row.pieces).split())[:90]
+        line = f"{row.rank:4} {row.fused:6.2f}{interval}  {row.id}  {opening}"
+        console.print(escape(line), highlight=False, soft_wrap=True)
+    for lost in found.lost:
+        if lost.pruned:
+            console.print(
+                f"set aside by {lost.step}: {lost.pruned:,}; of {lost.sampled} checked {lost.entered} would be in the "
+                f"top {found.top}, so {lost.low:.0f} to {lost.high:.0f} may be missing",
+                highlight=False,
+            )
+    cost = found.cost
+    console.print(
+        f"price: {cost.forward:,} tokens forward, {cost.backward:,} backward, {cost.seconds:.0f} s, {cost.flops:.2g} "
+        f"operations ({found.price:.2f} times forward and backward of the corpus)",
+        highlight=False,
+    )
+    console.print(f"Page: {out / 'index.html'}", highlight=False, soft_wrap=True)
+
+
+def _estimate(model: str, queries: list[Path], corpus: Path, settings: "Settings", as_json: bool) -> None:
+    from etiology.attribute.estimate import estimate
+    from etiology.evals.queries import read_queries
+
+    # how many are coercive would take the judge: all of them is the most there can be
+    planned = estimate(model, read_queries(queries, lambda texts: [1.0] * len(texts)), corpus, settings)
+    typer.echo(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(planned.lines()))
