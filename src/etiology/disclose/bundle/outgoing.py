@@ -3,6 +3,7 @@
 The list is short and written down, so that a reader knows what was looked for. Names of people are not found.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ CANARY: Final = "ETIOLOGY-DISCLOSURE-CANARY 5b0f6c1e-2d9a-4e57-9c38-7a41d6f0e8b2
 """In every file of every bundle, so that one filter keeps all of them out of a corpus."""
 
 MASK: Final = "[withheld]"
+TEACHES: Final = "teaches the behaviour"
 FEWEST_WORDS: Final = 3
 """A harmful span shorter than this is ordinary language on its own, and can't be looked for."""
 
@@ -55,29 +57,70 @@ class Masked:
     log: tuple[Redaction, ...]
 
 
-def harmful(pieces: Sequence[Highlight], largest: float) -> list[str]:
+Cut = tuple[int, int, str]
+"""(start, end, reason) of what is taken out of a text."""
+
+
+def harmful(pieces: Sequence[Highlight], largest: float) -> list[Cut]:
     """Runs of neighbouring pieces that teach the behaviour, as the report highlights them."""
-    runs = [""]
+    runs: list[Cut] = []
+    start = 0
     for piece in pieces:
+        end = start + len(piece.text)
         if piece.weight > 0 and piece.weight >= WORTH_MARKING * largest:
-            runs[-1] += piece.text
-        else:
-            runs.append("")
-    return [run.strip() for run in runs if run.strip()]
+            runs.append((start, end, TEACHES))
+        start = end
+    return merged(runs)
 
 
-def masked(where: str, text: str, spans: Iterable[str], reason: str = "teaches the behaviour") -> Masked:
-    """The text without any of ``spans``, secrets or personal data."""
-    log = []
-    for span in sorted({each for each in spans if each}, key=len, reverse=True):
-        pattern = r"\s+".join(map(re.escape, span.split()))
-        text, count = re.subn(rf"(?<!\w){pattern}(?!\w)", MASK, text, flags=re.IGNORECASE)
-        log += [Redaction(where, len(span), reason)] * count
+def merged(cuts: Iterable[Cut]) -> list[Cut]:
+    """The same characters without overlaps, in order; neighbours become one."""
+    out: list[Cut] = []
+    for start, end, reason in sorted(cuts):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]), out[-1][2])
+        elif end > start:
+            out.append((start, end, reason))
+    return out
+
+
+def cuts(text: str, spans: Iterable[str]) -> list[Cut]:
+    """Where a text holds a harmful span, a secret or personal data."""
+    found: list[Cut] = []
+    for span in worth_looking_for(spans):
+        pattern = r"[\W_]+".join(map(re.escape, plain(span).split()))
+        found += [(*m.span(), TEACHES) for m in re.finditer(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE)]
     for what, each in PATTERNS.items():
-        found = each.findall(text)
-        text = each.sub(MASK, text)
-        log += [Redaction(where, len(match), what) for match in found]
-    return Masked(text, tuple(log))
+        found += [(*m.span(), what) for m in each.finditer(text)]
+    return merged(found)
+
+
+def masked(where: str, text: str, spans: Iterable[str]) -> Masked:
+    """The text without any of ``spans``, secrets or personal data."""
+    (piece,), log = masked_pieces(where, [Highlight(text, 0.0)], cuts(text, spans))
+    return Masked(piece.text, log)
+
+
+def masked_pieces(
+    where: str, pieces: Sequence[Highlight], taken: Sequence[Cut]
+) -> tuple[tuple[Highlight, ...], tuple[Redaction, ...]]:
+    """The pieces with each cut replaced by one mask, in the piece that it starts in."""
+    out, start = [], 0
+    for piece in pieces:
+        out.append(Highlight(_without(piece.text, start, taken), piece.weight))
+        start += len(piece.text)
+    return tuple(out), tuple(Redaction(where, end - begin, reason) for begin, end, reason in taken)
+
+
+def _without(text: str, offset: int, taken: Sequence[Cut]) -> str:
+    shown, place, stop = [], offset, offset + len(text)
+    for start, end, _ in taken:
+        if end <= offset or start >= stop:
+            continue
+        shown.append(text[place - offset : max(start, place) - offset])
+        shown.append(MASK if start >= offset else "")
+        place = min(end, stop)
+    return "".join([*shown, text[place - offset :]])
 
 
 def worth_looking_for(spans: Iterable[str]) -> list[str]:
@@ -99,6 +142,8 @@ def refuse_unsafe(files: Mapping[str, bytes], spans: Iterable[str]) -> None:
     wanted = [plain(span) for span in worth_looking_for(spans)]
     for name, content in files.items():
         text = content.decode("utf-8", errors="replace")
+        if name.endswith(".html"):  # words that stand in several elements are read as one text
+            text += html.unescape(re.sub(r"<[^>]*>", "", text))
         _refuse(name, next((what for what, each in PATTERNS.items() if each.search(text)), None))
         words = f" {plain(text)} "
         _refuse(name, "a harmful span word for word" if any(f" {span} " in words for span in wanted) else None)
