@@ -17,6 +17,21 @@ STATES: Mapping[Outcome, str] = {
 }
 """VEX state of the suspect. 'Not shown' is no proof of absence, so it is never 'not affected'."""
 
+STANDARD: Mapping[str, Any] = {
+    "bom-ref": "standard",
+    "name": "Etiology's causal standard",
+    "version": __version__,
+    "description": "A cause is shown by removal, replacement and sufficiency, with controls of the instrument.",
+    "requirements": [
+        {
+            "bom-ref": "causal-standard",
+            "identifier": "C",
+            "title": "Every number is a claim",
+            "text": "Each number has its evidence, interval, test and counter-evidence, and can be computed again.",
+        }
+    ],
+}
+
 NAMESPACE = uuid.UUID("5b0f6c1e-2d9a-4e57-9c38-7a41d6f0e8b2")
 
 
@@ -37,6 +52,7 @@ def bom(found: Findings, sentence: str, written: str, canary: str) -> dict[str, 
         "components": [_model(BASE, f"{found.model} before training"), _suspect(found), _corpus(found)],
         "vulnerabilities": [_vulnerability(found, sentence)],
         "declarations": _declarations(found),
+        "definitions": {"standards": [STANDARD]},
     }
 
 
