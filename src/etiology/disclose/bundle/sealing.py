@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Mapping
+from typing import Any
 
 from etiology.core.errors import EvidenceError, KeyFileError
 from etiology.disclose.bundle.signing import MISSING
@@ -56,7 +57,7 @@ def _unpacked(packed: bytes, where: str) -> dict[str, bytes]:
         raise EvidenceError(f"{where}: damaged inside") from problem
 
 
-def _pyrage():  # type: ignore[no-untyped-def] # noqa: ANN202 - a module
+def _pyrage() -> Any:  # noqa: ANN401 - a module without types
     try:
         import pyrage
     except ImportError as problem:

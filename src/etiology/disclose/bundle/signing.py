@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from etiology.core.errors import EvidenceError, KeyFileError
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import CryptoSigner, SSlibKey
+    from securesystemslib.signer._crypto_signer import CryptoSigner
+    from securesystemslib.signer._key import SSlibKey
 
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -47,7 +48,7 @@ def signer(path: Path) -> Signer:
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
-        from securesystemslib.signer import CryptoSigner
+        from securesystemslib.signer._crypto_signer import CryptoSigner
     except ImportError as problem:
         raise KeyFileError(f"securesystemslib {MISSING}") from problem
     try:
@@ -66,7 +67,7 @@ def public_key(pem: bytes, where: str) -> "SSlibKey":
     """An Ed25519 public key from PEM, named as its owner's signatures name it."""
     try:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
-        from securesystemslib.signer import SSlibKey
+        from securesystemslib.signer._key import SSlibKey
     except ImportError as problem:
         raise KeyFileError(f"securesystemslib {MISSING}") from problem
     try:
