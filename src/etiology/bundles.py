@@ -180,3 +180,218 @@ def _raw(study: Study, evidence: findings.Evidence, salt: bytes) -> dict[str, by
         run_file: (study.folder / run_file).read_bytes(),
         SALT_FILE: f"{salt.hex()}\n{CANARY}\n".encode(),
     }
+
+
+def _repaired_weights(evidence: findings.Evidence, source: files.Source) -> Path:
+    """The stored weights of the first seed of the arm that the report calls repaired."""
+    known = evidence.runs[_repaired(source)][0].file("weights.safetensors")
+    if not known.exists():
+        raise EvidenceError(f"{known}: the repaired weights are not stored; run the study again")
+    return known
+
+
+def _repaired(source: files.Source) -> str:
+    claimed = next(claim.value for claim in source.found.claims if claim.id == "repaired")
+    return next(arm.name for arm in source.found.arms if arm.effect is not None and arm.effect.value == claimed)
+
+
+# -- checking ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a bundle is checked against, beside itself: the signer's public key, an age identity, the weights."""
+
+    key: Path | None = None
+    identity: Path | None = None
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: the recomputed findings, and the id of the key that signed (None: unsigned)."""
+
+    found: findings.Findings
+    signed_by: str | None
+
+
+def check(bundle: Path, trust: Trust) -> Checked:
+    """Recompute every claim and every file of a bundle from its facts alone.
+
+    Errors: EvidenceError naming the first file that is missing, added, changed, of another study or signed by another
+    key; or that the bundle is of another version.
+    """
+    manifest = _manifest(bundle)
+    present = _present(bundle, manifest)
+    key = _key(bundle, manifest, present, trust)
+    source = _source(present[FACTS])
+    expected = files.files(source)
+    said = files.said_of(source)
+    _compare(bundle, present, {FACTS: present[FACTS], **expected}, said, key)
+    _scan(bundle, present)
+    if trust.identity:
+        _check_sealed(bundle, present, trust.identity)
+    if trust.weights:
+        weights.check(trust.weights, bundle)
+    return Checked(source.found, key.keyid if key else None)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder is meant as a bundle and not as a study."""
+    return (folder / MANIFEST).is_file() and not (folder / STUDY_FILE).exists()
+
+
+def _manifest(bundle: Path) -> dict[str, Any]:
+    import json
+
+    path = bundle / MANIFEST
+    try:
+        text = path.read_bytes()
+        manifest: dict[str, Any] = json.loads(text)
+        version = (manifest["format"], manifest["version"])
+        whole = text == dumped(sealed(manifest)) and manifest["signed"] in (True, False) and bool(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise EvidenceError(f"{path}: missing or damaged; get the bundle again") from problem
+    if not whole:
+        raise EvidenceError(f"{path}: changed since it was written; get the bundle again")
+    if version != (FORMAT, __version__):
+        raise EvidenceError(
+            f"{path}: written by etiology {version[1]} ({version[0]}); this is {__version__} ({FORMAT}): "
+            "check it with that one"
+        )
+    return manifest
+
+
+def _present(bundle: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files, each as the manifest lists it. Links are refused: they lead out of the bundle."""
+    paths = {str(p.relative_to(bundle)): p for p in bundle.rglob("*") if p.is_symlink() or p.is_file()}
+    outside = {MANIFEST, *([SIGNATURE] if manifest["signed"] else [])}
+    listed: Mapping[str, str] = manifest["files"]
+    for name in sorted({*listed, FACTS, *outside} - set(paths)):
+        raise EvidenceError(f"{bundle / name}: missing; get the bundle again")
+    for name in sorted(set(paths) - set(listed) - outside):
+        raise EvidenceError(f"{bundle / name}: not part of the bundle; remove it")
+    for name in sorted(paths):
+        if paths[name].is_symlink():
+            raise EvidenceError(f"{paths[name]}: a link; a bundle holds plain files")
+    contents = {name: paths[name].read_bytes() for name in sorted(paths)}
+    for name, digest in listed.items():
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
+            raise EvidenceError(f"{bundle / name}: changed since the bundle was written; get it again")
+    return contents
+
+
+def _key(
+    bundle: Path, manifest: Mapping[str, Any], present: Mapping[str, bytes], trust: Trust
+) -> "SSlibKey | None":
+    """The key that the bundle must be signed by: the given one, else its own; None when it is unsigned."""
+    if not manifest["signed"]:
+        if trust.key:
+            raise EvidenceError(f"{bundle}: not signed, but a signature by {trust.key} is asked for; don't trust it")
+        return None
+    if KEY not in present:
+        raise EvidenceError(f"{bundle / KEY}: missing; get the bundle again")
+    own = signing.public_key(present[KEY], str(bundle / KEY))
+    key = _given(trust.key) if trust.key else own
+    if key.keyid != own.keyid:
+        raise EvidenceError(f"{bundle}: signed by another key than {trust.key}; don't trust it")
+    digest = hashlib.sha256(present[MANIFEST]).hexdigest()
+    wanted = _of_manifest([{"name": MANIFEST, "digest": {"sha256": digest}}])
+    _expect_signed(bundle, SIGNATURE, present[SIGNATURE], wanted, key)
+    return key
+
+
+def _given(path: Path) -> "SSlibKey":
+    try:
+        return signing.public_key(path.read_bytes(), str(path))
+    except OSError as problem:
+        raise KeyFileError(f"{path}: can't be read; give the signer's public key in PEM") from problem
+
+
+def _expect_signed(bundle: Path, name: str, content: bytes, wanted: Mapping[str, Any], key: "SSlibKey") -> None:
+    import json
+
+    if signing.opened(content, key, str(bundle / name)) != wanted:
+        raise EvidenceError(f"{bundle / name}: says something else than the facts of this study give; don't trust it")
+    envelope = json.loads(content)
+    signatures = envelope["signatures"]
+    if content != dumped(envelope) or len(signatures) != 1 or envelope.get("canary") != CANARY:
+        raise EvidenceError(f"{bundle / name}: not as it was written; get the bundle again")
+
+
+def _compare(
+    bundle: Path,
+    present: Mapping[str, bytes],
+    expected: Mapping[str, bytes],
+    said: Mapping[str, Mapping[str, Any]],
+    key: "SSlibKey | None",
+) -> None:
+    """Every file that follows from the facts is there and as they give it; nothing else is."""
+    known = {*expected, *said, MANIFEST, SIGNATURE, KEY, SEALED, weights.SIGNATURE, weights.KEY}
+    for name in sorted({*expected, *said} - set(present)):
+        raise EvidenceError(f"{bundle / name}: missing; get the bundle again")
+    for name in sorted(set(present) - known):
+        raise EvidenceError(f"{bundle / name}: not part of a bundle; remove it")
+    for name, content in expected.items():
+        if present[name] != content:
+            raise EvidenceError(f"{bundle / name}: differs from what the facts give; don't trust it")
+    for name, statement in said.items():
+        if key is not None:
+            _expect_signed(bundle, name, present[name], statement, key)
+        elif present[name] != dumped(statement):
+            raise EvidenceError(f"{bundle / name}: differs from what the facts give; don't trust it")
+
+
+def _scan(bundle: Path, present: Mapping[str, bytes]) -> None:
+    named = {str(bundle / name): content for name, content in present.items() if name not in UNSCANNED}
+    outgoing.refuse_unsafe(named, ())
+
+
+def _check_sealed(bundle: Path, present: Mapping[str, bytes], identity: Path) -> None:
+    """Mask the raw evidence again: it must give the published facts, byte for byte."""
+    import json
+    import tempfile
+
+    where = bundle / SEALED
+    if SEALED not in present:
+        raise EvidenceError(f"{where}: no sealed tier; ask its author for a bundle made with --sealed-for")
+    try:
+        secret = identity.read_text(encoding="utf-8")
+    except (OSError, ValueError) as problem:
+        raise KeyFileError(f"{identity}: can't be read; give an age key file") from problem
+    raw = sealing.unsealed(present[SEALED], secret, str(where))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        _unpack(raw, folder, where)
+        again = _facts_of(folder, json.loads(raw[f"report/{findings.RUN_FILE}"]), bytes.fromhex(_salt(raw)))
+    if dumped(again) != dumped(json.loads(present[FACTS])["facts"]):
+        raise EvidenceError(f"{where}: the raw evidence gives other facts than were published; don't trust it")
+
+
+def _salt(raw: Mapping[str, bytes]) -> str:
+    return raw[SALT_FILE].decode().splitlines()[0]
+
+
+def _unpack(raw: Mapping[str, bytes], folder: Path, where: Path) -> None:
+    for name, content in raw.items():
+        target = (folder / name).resolve()
+        if not target.is_relative_to(folder.resolve()):
+            raise EvidenceError(f"{where}: holds a file that leads out of it; don't trust it")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _facts_of(folder: Path, run: Mapping[str, Any], salt: bytes) -> dict[str, Any]:
+    roles = run["evidence"]
+    stages = {path.name: _stage(path) for path in (folder / "stages").iterdir()}
+    evidence = findings.Evidence(
+        **{role: stages[roles[role]] for role in RAW},
+        runs={arm: [stages[name] for name in names] for arm, names in roles["runs"].items()},
+    )
+    return facts.to_json(facts.public(findings.known(load_study(folder), evidence), salt).facts)
+
+
+def _stage(path: Path) -> Stage:
+    """A stage of which only the files that matter were sealed."""
+    manifest = read_manifest(path)
+    return Stage(manifest["name"], path, manifest["digest"], manifest["cost"])

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import check, compare, run, score, start, view, watch
+from etiology.cli import bundle, check, compare, run, score, start, view, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -26,6 +26,7 @@ app = typer.Typer(
 start.register(app)
 run.register(app)
 check.register(app)
+bundle.register(app)
 watch.register(app)
 compare.register(app)
 score.register(app)
