@@ -71,9 +71,14 @@ def public_key(pem: bytes, where: str) -> "SSlibKey":
     except ImportError as problem:
         raise KeyFileError(f"securesystemslib {MISSING}") from problem
     try:
-        return SSlibKey.from_crypto(load_pem_public_key(pem))
+        return SSlibKey.from_crypto(load_pem_public_key(pem_of(pem)))
     except (ValueError, TypeError) as problem:
         raise KeyFileError(f"{where}: no public key in PEM") from problem
+
+
+def pem_of(content: bytes) -> bytes:
+    """The key in a file that says something else, such as the canary, above it."""
+    return content[max(0, content.find(b"-----BEGIN")) :]
 
 
 def opened(content: bytes, key: "SSlibKey", where: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from etiology.core.errors import EvidenceError, KeyFileError
-from etiology.disclose.bundle.signing import MISSING
+from etiology.disclose.bundle.signing import MISSING, pem_of
 
 SIGNATURE, KEY = "weights.sig", "weights-key.pem"
 MAKE = "make one with: openssl ecparam -name prime256v1 -genkey -noout -out weights.pem"
@@ -39,7 +39,9 @@ def check(weights: Path, bundle: Path) -> None:
     if not weights.exists():
         raise EvidenceError(f"{weights}: no such file or folder")
     try:
-        verifying.Config().use_elliptic_key_verifier(public_key=key).verify(weights, signature)
+        with tempfile.NamedTemporaryFile(suffix=".pem") as bare:
+            Path(bare.name).write_bytes(pem_of(key.read_bytes()))
+            verifying.Config().use_elliptic_key_verifier(public_key=Path(bare.name)).verify(weights, signature)
     except Exception as problem:  # the library raises whatever its parts raise
         raise EvidenceError(f"{weights}: not the weights that {signature} was made for") from problem
 
