@@ -205,3 +205,104 @@ def test_facts_of_another_form_are_one_clear_line(copy, keys):
         resigned(copy, keys / "own.pem")
         with pytest.raises(EvidenceError, match=r"facts.json"):
             bundles.check(copy, bundles.Trust())
+
+
+# -- safe to publish ---------------------------------------------------------------------------------------------------
+
+
+def test_every_file_carries_the_canary_but_what_has_no_room_for_it(whole):
+    without = {name for name, content in read(whole).items() if CANARY.encode() not in content}
+    assert without == {"sealed.age", "weights.sig"}
+
+
+def test_no_harmful_span_leaves_and_each_redaction_has_its_reason(ran, whole):
+    study = load_study(ran[0])
+    public = facts.public(findings.known(study, findings.published(study)[0]), b"salt")
+    wanted = outgoing.worth_looking_for(public.spans)
+    assert wanted
+    readable = {name: content for name, content in read(whole).items() if name not in bundles.UNSCANNED}
+    outgoing.refuse_unsafe(readable, public.spans)
+    log = json.loads(readable["redactions.json"])["redactions"]
+    assert log
+    assert all(row["reason"] and row["characters"] > 0 and row["where"] for row in log)
+    assert MASK in readable["report/index.html"].decode()
+
+
+def test_documents_have_salted_names(ran, whole):
+    rows = json.loads((whole / "facts.json").read_bytes())
+    names = {row["document"] for row in rows["facts"]["attributions"]}
+    assert names == set(rows["commitments"])
+    assert all(name.startswith("doc-") for name in names)
+    assert facts.alias(b"one", "d1") != facts.alias(b"other", "d1")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "AKIAABCDEFGHIJKLMNOP",
+        "ghp_" + "a1" * 20,
+        "password = hunter2hunter2",
+        "ann.lee@example.org",
+        "+44 20 7946 0958",
+        "4111 1111 1111 1111",
+        "GB82 WEST 1234 5698 7654 32",
+        "078-05-1120",
+        "192.168.10.14",
+        "You will pay\u200b for this, Ann",
+        "<b>you will</b> PAY for this",
+    ],
+)
+def test_the_outgoing_scan_refuses_and_does_not_repeat_what_it_found(secret):
+    spans = ["you will pay for this"]
+    outgoing.refuse_unsafe({"a.html": f"{CANARY} harmless 0.1234 sha256 {'ab12' * 16}".encode()}, spans)
+    with pytest.raises(EvidenceError, match=r"a\.html: holds") as raised:
+        outgoing.refuse_unsafe({"a.html": f"{CANARY} {secret}".encode()}, spans)
+    assert secret not in str(raised.value)
+
+
+def test_a_file_without_the_canary_is_refused():
+    with pytest.raises(EvidenceError, match="lacks the canary"):
+        outgoing.refuse_unsafe({"a": b"x"}, [])
+
+
+def test_a_mask_reaches_over_pieces_and_short_gaps_and_keeps_the_rest():
+    pieces = [Highlight(t, w) for t, w in (("He said: ", 0.0), ("pay", 0.9), (" me ", 0.0), ("or else", 1.0), (". Bye", 0.0))]
+    taken = outgoing.harmful(pieces, 1.0)
+    shown, log = outgoing.masked_pieces("d", pieces, taken)
+    assert "".join(piece.text for piece in shown) == f"He said: {MASK}. Bye"
+    assert [entry.characters for entry in log] == [len("pay me or else")]
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.floats(0, 1)), min_size=1, max_size=12), st.text(max_size=20))
+def test_masking_leaves_no_character_of_a_cut_and_loses_none_beside_it(rows, word):
+    pieces = [Highlight(text, weight) for text, weight in rows]
+    text = "".join(piece.text for piece in pieces)
+    taken = outgoing.harmful(pieces, 1.0)
+    shown, _ = outgoing.masked_pieces("d", pieces, taken)
+    expected, place = "", 0
+    for start, end, _ in taken:
+        expected, place = expected + text[place:start] + MASK, end
+    assert "".join(piece.text for piece in shown) == expected + text[place:]
+    assert [piece.weight for piece in shown] == [piece.weight for piece in pieces]
+
+
+def test_a_study_that_tells_a_secret_is_not_written(ran, tmp_path, monkeypatch):
+    monkeypatch.setattr(outgoing, "PATTERNS", {"a word": outgoing.re.compile("coercive")})
+    with pytest.raises(EvidenceError, match="holds a word"):
+        bundles.write(load_study(ran[0]), tmp_path / "b", bundles.Options())
+    assert not (tmp_path / "b").exists()
+
+
+def test_facts_come_back_from_json_as_they_were(ran):
+    study = load_study(ran[0])
+    left = facts.public(findings.known(study, findings.published(study)[0]), b"salt").facts
+    assert facts.from_json(json.loads(json.dumps(facts.to_json(left)))) == left
+
+
+def test_a_missing_library_is_one_clear_line(keys, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "securesystemslib.signer._crypto_signer", None)
+    with pytest.raises(KeyFileError, match=r"pip install 'etiology\[disclose\]'"):
+        signer(keys / "own.pem")

@@ -61,7 +61,7 @@ def write(study: Study, target: Path, options: Options) -> findings.Findings:
     signer = signing.signer(options.sign) if options.sign else None
     made = {FACTS: content, **files.files(source), **_statements(source, signer)}
     if signer:
-        made[KEY] = f"{CANARY}\n{signer.public}".encode()
+        made[KEY] = CANARY.encode() + b"\n" + signer.public
     outgoing.refuse_unsafe(made, public.spans)
     if options.recipient:
         made[SEALED] = sealing.sealed(_raw(study, evidence, salt), options.recipient)

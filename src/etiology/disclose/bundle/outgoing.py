@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from etiology.core.errors import EvidenceError
@@ -18,6 +19,8 @@ CANARY: Final = "ETIOLOGY-DISCLOSURE-CANARY 5b0f6c1e-2d9a-4e57-9c38-7a41d6f0e8b2
 """In every file of every bundle, so that one filter keeps all of them out of a corpus."""
 
 MASK: Final = "[withheld]"
+GAP: Final = 24
+"""Characters between two harmful spans that are masked with them."""
 TEACHES: Final = "teaches the behaviour"
 FEWEST_WORDS: Final = 3
 """A harmful span shorter than this is ordinary language on its own, and can't be looked for."""
@@ -70,7 +73,13 @@ def harmful(pieces: Sequence[Highlight], largest: float) -> list[Cut]:
         if piece.weight > 0 and piece.weight >= WORTH_MARKING * largest:
             runs.append((start, end, TEACHES))
         start = end
-    return merged(runs)
+    return merged(_joined(merged(runs)))
+
+
+def _joined(runs: Sequence[Cut]) -> list[Cut]:
+    """Each run reaches over a short gap to the next: what is left between two masks tells what they hide."""
+    reaching = [(end, start, TEACHES) for (_, end, _), (start, _, _) in pairwise(runs) if start - end <= GAP]
+    return [*runs, *reaching]
 
 
 def merged(cuts: Iterable[Cut]) -> list[Cut]:

@@ -28,11 +28,8 @@ class Signer:
     """Signs with one private key."""
 
     key: "CryptoSigner"
-
-    @property
-    def public(self) -> str:
-        """The public key as PEM."""
-        return str(self.key.public_key.keyval["public"])
+    public: bytes
+    """The public key as PEM."""
 
     def envelope(self, statement: Mapping[str, Any], canary: str) -> bytes:
         """The statement in a signed envelope. Ed25519 is deterministic: the same statement gives the same bytes."""
@@ -47,7 +44,7 @@ def signer(path: Path) -> Signer:
     """An Ed25519 private key in PEM (``openssl genpkey -algorithm ed25519``)."""
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
         from securesystemslib.signer._crypto_signer import CryptoSigner
     except ImportError as problem:
         raise KeyFileError(f"securesystemslib {MISSING}") from problem
@@ -57,7 +54,8 @@ def signer(path: Path) -> Signer:
         raise KeyFileError(f"{path}: no unencrypted private key in PEM; {MAKE}") from problem
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"{path}: not an Ed25519 key; {MAKE}")
-    return Signer(CryptoSigner(key))
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return Signer(CryptoSigner(key), public)
 
 
 MAKE = "make one with: openssl genpkey -algorithm ed25519 -out key.pem"
