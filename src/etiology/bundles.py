@@ -17,7 +17,7 @@ from etiology.backends import jobs
 from etiology.config import STUDY_FILE, Study, load_study
 from etiology.core.errors import EvidenceError, KeyFileError
 from etiology.core.values import Document
-from etiology.disclose.bundle import files, outgoing, sealing, signing, weights
+from etiology.disclose.bundle import cards, files, outgoing, sealing, signing, weights
 from etiology.disclose.bundle.outgoing import CANARY, Redaction
 from etiology.disclose.bundle.signing import dumped
 from etiology.disclose.bundle.statements import Made
@@ -184,15 +184,10 @@ def _raw(study: Study, evidence: findings.Evidence, salt: bytes) -> dict[str, by
 
 def _repaired_weights(evidence: findings.Evidence, source: files.Source) -> Path:
     """The stored weights of the first seed of the arm that the report calls repaired."""
-    known = evidence.runs[_repaired(source)][0].file("weights.safetensors")
+    known = evidence.runs[cards.repaired(source.found).name][0].file("weights.safetensors")
     if not known.exists():
         raise EvidenceError(f"{known}: the repaired weights are not stored; run the study again")
     return known
-
-
-def _repaired(source: files.Source) -> str:
-    claimed = next(claim.value for claim in source.found.claims if claim.id == "repaired")
-    return next(arm.name for arm in source.found.arms if arm.effect is not None and arm.effect.value == claimed)
 
 
 # -- checking ----------------------------------------------------------------------------------------------------------

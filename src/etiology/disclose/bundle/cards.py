@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from etiology import __version__
+from etiology.core.errors import EvidenceError
 from etiology.core.values import ArmResult, Claim, Effect, Findings
 from etiology.disclose import numbers
 from etiology.disclose.prose import visible
@@ -58,7 +59,7 @@ def eval_results(found: Findings, written: str, canary: str) -> str:
     """YAML for ``.eval_results/``: the behaviour score of the repaired model, at its full precision."""
     import yaml
 
-    repaired = _repaired(found)
+    repaired = repaired(found)
     entry = {
         "dataset": {"id": DATASET, "task_id": found.score},
         "value": repaired.level.value,
@@ -68,10 +69,13 @@ def eval_results(found: Findings, written: str, canary: str) -> str:
     return f"# {canary}\n" + yaml.safe_dump([entry], sort_keys=True, allow_unicode=False)
 
 
-def _repaired(found: Findings) -> ArmResult:
+def repaired(found: Findings) -> ArmResult:
     """The arm that the report calls repaired: the one of the claim's own value."""
     claimed = next((claim.value for claim in found.claims if claim.id == "repaired"), None)
-    return next(arm for arm in found.arms if arm.effect is not None and arm.effect.value == claimed)
+    arm = next((arm for arm in found.arms if arm.effect is not None and arm.effect.value == claimed), None)
+    if arm is None:
+        raise EvidenceError(f"{found.study}: has no repaired arm yet; run the study to its end")
+    return arm
 
 
 def every_eval_ever(found: Findings, written: str, epoch: int, canary: str) -> dict[str, Any]:
