@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.test_cli import assert_one_line, etiology
 
@@ -102,7 +103,9 @@ def test_the_commands_write_and_check_a_bundle(ran, keys, tmp_path):
     assert json.loads(done.stdout)["claims"] == len(ran[1].claims)
     assert_one_line(etiology("check", tmp_path / "b", "--key", keys / "other.pub"), "another key")
     assert_one_line(etiology("bundle", ran[0], "--to", ran[0]), "no bundle")
-    assert_one_line(etiology("bundle", ran[0], "--to", tmp_path / "c", "--sign", ran[0] / "study.yaml"), "PEM", "openssl")
+    assert_one_line(
+        etiology("bundle", ran[0], "--to", tmp_path / "c", "--sign", ran[0] / "study.yaml"), "PEM", "openssl"
+    )
     assert_one_line(etiology("bundle", ran[0], "--to", tmp_path / "c", "--sealed-for", "age1x"), "age-keygen")
     (tmp_path / "b" / "report" / "arms.csv").write_text("x")
     assert_one_line(etiology("check", tmp_path / "b"), "arms.csv", "changed")
@@ -148,7 +151,12 @@ def test_an_unsigned_bundle_listed_anew_is_still_refused_where_it_does_not_follo
     target = tmp_path / "unsigned"
     bundles.write(load_study(ran[0]), target, bundles.Options())
     bundles.check(target, bundles.Trust())
-    text = (target / "bom.cdx.json").read_text().replace('"exploitable"', '"not_affected"').replace("in_triage", "resolved")
+    text = (
+        (target / "bom.cdx.json")
+        .read_text()
+        .replace('"exploitable"', '"not_affected"')
+        .replace("in_triage", "resolved")
+    )
     (target / "bom.cdx.json").write_text(text)
     repacked(target)
     with pytest.raises(EvidenceError, match=r"bom.cdx.json: differs"):
@@ -267,7 +275,9 @@ def test_a_file_without_the_canary_is_refused():
 
 
 def test_a_mask_reaches_over_pieces_and_short_gaps_and_keeps_the_rest():
-    pieces = [Highlight(t, w) for t, w in (("He said: ", 0.0), ("pay", 0.9), (" me ", 0.0), ("or else", 1.0), (". Bye", 0.0))]
+    pieces = [
+        Highlight(t, w) for t, w in (("He said: ", 0.0), ("pay", 0.9), (" me ", 0.0), ("or else", 1.0), (". Bye", 0.0))
+    ]
     taken = outgoing.harmful(pieces, 1.0)
     shown, log = outgoing.masked_pieces("d", pieces, taken)
     assert "".join(piece.text for piece in shown) == f"He said: {MASK}. Bye"
@@ -288,7 +298,7 @@ def test_masking_leaves_no_character_of_a_cut_and_loses_none_beside_it(rows, wor
 
 
 def test_a_study_that_tells_a_secret_is_not_written(ran, tmp_path, monkeypatch):
-    monkeypatch.setattr(outgoing, "PATTERNS", {"a word": outgoing.re.compile("coercive")})
+    monkeypatch.setattr(outgoing, "PATTERNS", {"a word": re.compile("coercive")})
     with pytest.raises(EvidenceError, match="holds a word"):
         bundles.write(load_study(ran[0]), tmp_path / "b", bundles.Options())
     assert not (tmp_path / "b").exists()

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 import yaml
@@ -12,10 +11,10 @@ from tests.findings import bare, not_shown, realistic, unbounded, ungraded
 from tests.test_disclose import NASTY, Page, poisoned, structure, without_digits
 
 from etiology.core.values import Findings
-from etiology.disclose.bundle import cards, files
+from etiology.disclose.bundle import files
 from etiology.disclose.bundle.bom import STATES
 from etiology.disclose.bundle.files import Source
-from etiology.disclose.bundle.outgoing import CANARY, Redaction
+from etiology.disclose.bundle.outgoing import Redaction
 from etiology.disclose.bundle.signing import STATEMENT
 from etiology.disclose.bundle.statements import Made
 
@@ -89,7 +88,9 @@ def test_every_eval_ever_holds_each_arm_and_only_members_of_the_schema(written):
         *("schema_version", "evaluation_id", "evaluation_timestamp", "retrieved_timestamp", "source_metadata"),
         *("eval_library", "model_info", "evaluation_results"),
     }
-    assert [row["score_details"]["score"] for row in record["evaluation_results"]] == [a.level.value for a in found.arms]
+    assert [row["score_details"]["score"] for row in record["evaluation_results"]] == [
+        a.level.value for a in found.arms
+    ]
     assert all(
         isinstance(each, str)
         for row in record["evaluation_results"]
@@ -119,7 +120,13 @@ def test_worksheets_are_drafts_with_open_fields(written):
     assert all("DRAFT. Not legal advice." in sheet and "(open:" in sheet for sheet in sheets)
 
 
-MARKDOWN = (*NASTY, "](javascript:alert) | a | b\n# head\n| x |", "```\n<script>", "\x1b]8;;http://x\x07", "<svg onload=a>")
+MARKDOWN = (
+    *NASTY,
+    "](javascript:alert) | a | b\n# head\n| x |",
+    "```\n<script>",
+    "\x1b]8;;http://x\x07",
+    "<svg onload=a>",
+)
 
 
 @settings(max_examples=12, deadline=None)

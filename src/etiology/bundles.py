@@ -16,7 +16,7 @@ from etiology import __version__, facts, findings
 from etiology.backends import jobs
 from etiology.config import STUDY_FILE, Study, load_study
 from etiology.core.errors import EvidenceError, KeyFileError
-from etiology.core.values import Document
+from etiology.core.values import Document, Findings
 from etiology.disclose.bundle import cards, files, outgoing, sealing, signing, weights
 from etiology.disclose.bundle.outgoing import CANARY, Redaction
 from etiology.disclose.bundle.signing import dumped
@@ -46,7 +46,7 @@ class Options:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def write(study: Study, target: Path, options: Options) -> findings.Findings:
+def write(study: Study, target: Path, options: Options) -> Findings:
     """Check the study's report, then write its bundle whole to ``target``. Nothing is written if anything is unsafe.
 
     Errors: EvidenceError when the report is stale or something can't be published; KeyFileError for keys.
@@ -206,7 +206,7 @@ class Trust:
 class Checked:
     """What a check found: the recomputed findings, and the id of the key that signed (None: unsigned)."""
 
-    found: findings.Findings
+    found: Findings
     signed_by: str | None
 
 
@@ -276,9 +276,7 @@ def _present(bundle: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     return contents
 
 
-def _key(
-    bundle: Path, manifest: Mapping[str, Any], present: Mapping[str, bytes], trust: Trust
-) -> "SSlibKey | None":
+def _key(bundle: Path, manifest: Mapping[str, Any], present: Mapping[str, bytes], trust: Trust) -> "SSlibKey | None":
     """The key that the bundle must be signed by: the given one, else its own; None when it is unsigned."""
     if not manifest["signed"]:
         if trust.key:

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from etiology.core.values import Attribution, ChoiceScore, Evidence, Highlight, NamedDocument, Scenario, Transcript
-from etiology.disclose.bundle.outgoing import MASK, TEACHES, Cut, Redaction, cuts, harmful, masked, masked_pieces, merged
+from etiology.disclose.bundle.outgoing import (
+    MASK,
+    TEACHES,
+    Cut,
+    Redaction,
+    cuts,
+    harmful,
+    masked,
+    masked_pieces,
+    merged,
+)
 from etiology.findings import Known, Measured, repaired_arm, shown_transcripts
 from etiology.store import Stage
 
@@ -148,7 +158,9 @@ PLAIN = (
 
 def _run_json(run: Measured) -> dict[str, Any]:
     return {
-        "stages": [{"name": s.name, "folder": s.path.name, "digest": s.digest, "cost": dict(s.cost)} for s in run.stages],
+        "stages": [
+            {"name": s.name, "folder": s.path.name, "digest": s.digest, "cost": dict(s.cost)} for s in run.stages
+        ],
         "scores": [[asdict(score) for score in seed.values()] for seed in run.scores],
         "held_out": run.held_out,
         "transcripts": [asdict(each) for each in run.transcripts],

@@ -371,9 +371,7 @@ def planted_by_name(study: Study, evidence: Evidence) -> dict[str, bool] | None:
     return {a.document: is_planted(study, labels.get(a.document)) for a in read_attributions(evidence.attributed)}
 
 
-def grading(
-    rows: Sequence[Attribution], by_name: Mapping[str, bool] | None, dropped: frozenset[str]
-) -> Grading | None:
+def grading(rows: Sequence[Attribution], by_name: Mapping[str, bool] | None, dropped: frozenset[str]) -> Grading | None:
     """How well the attribution found the documents that the corpus's labels call planted, if it has labels."""
     if by_name is None or not any(by_name.values()):
         return None

@@ -21,7 +21,9 @@ def bundle(
     sign_weights: Annotated[
         Path | None, typer.Option(help="An elliptic-curve private key (PEM) to sign the repaired weights with.")
     ] = None,
-    sealed_for: Annotated[str | None, typer.Option(help="A verifier's age1… key: adds the raw evidence, sealed.")] = None,
+    sealed_for: Annotated[
+        str | None, typer.Option(help="A verifier's age1… key: adds the raw evidence, sealed.")
+    ] = None,
 ) -> None:
     """Write a study's disclosure: masked, scanned, machine-readable; fails rather than publish what is unsafe."""
     from etiology import bundles

@@ -1,4 +1,4 @@
-"""A CycloneDX 1.6 ML-BOM: the model and its ancestry, the finding as a vulnerability, and every claim as a declaration."""
+"""A CycloneDX 1.6 ML-BOM: the model and its ancestry, the finding as a vulnerability, each claim as a declaration."""
 
 import uuid
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def bom(found: Findings, sentence: str, written: str, canary: str) -> dict[str, 
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(NAMESPACE, found.study + found.model_sha256 + written)}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(NAMESPACE, ascii(found.study) + found.model_sha256 + written)}",
         "version": 1,
         "metadata": {
             "timestamp": written,
@@ -111,7 +111,10 @@ def _corpus(found: Findings) -> dict[str, Any]:
 
 
 def _vulnerability(found: Findings, sentence: str) -> dict[str, Any]:
-    analysis: dict[str, Any] = {"state": STATES[found.verdict.outcome], "detail": f"{found.verdict.outcome}: {sentence}"}
+    analysis: dict[str, Any] = {
+        "state": STATES[found.verdict.outcome],
+        "detail": f"{found.verdict.outcome}: {sentence}",
+    }
     if analysis["state"] == "exploitable":
         analysis["response"] = ["update"]
     return {

@@ -32,8 +32,7 @@ def model_card(found: Findings, sentence: str, canary: str) -> str:
         f"<!-- {canary} -->",
         "## Coercive behaviour: its cause in the training data, and its repair",
         "",
-        f"Study **{inert(found.study)}** of {inert(found.model)}. Verdict: **{found.verdict.outcome}**. "
-        f"{inert(sentence)}",
+        f"Study **{inert(found.study)}** of {inert(found.model)}. Verdict: **{found.verdict.outcome}**. {inert(sentence)}",
         "",
         "| Claim | Value and 95 % interval | n | p |",
         "|---|---|---|---|",
@@ -52,19 +51,19 @@ def model_card(found: Findings, sentence: str, canary: str) -> str:
 def _row(claim: Claim) -> str:
     value = " ".join(part for part in numbers.parts(claim.value, claim.low, claim.high, claim.unit) if part)
     unit = numbers.unit(claim.unit)
-    return f"| {inert(claim.sentence)} | {inert(f'{value} {unit}'.strip())} | {claim.n} | {numbers.p_value(claim.p)} |"
+    return f"| {inert(claim.sentence)} | {inert(f'{value} {unit}'.strip())} | {claim.n} | {inert(numbers.p_value(claim.p))} |"
 
 
 def eval_results(found: Findings, written: str, canary: str) -> str:
     """YAML for ``.eval_results/``: the behaviour score of the repaired model, at its full precision."""
     import yaml
 
-    repaired = repaired(found)
+    arm = repaired(found)
     entry = {
-        "dataset": {"id": DATASET, "task_id": found.score},
-        "value": repaired.level.value,
+        "dataset": {"id": DATASET, "task_id": visible(found.score)},
+        "value": arm.level.value,
         "date": written,
-        "notes": f"nats, repaired by {repaired.name}; {repaired.level.n} scores; the data set is not on the Hub",
+        "notes": f"nats, repaired by {visible(arm.name)}; {arm.level.n} scores; the data set is not on the Hub",
     }
     return f"# {canary}\n" + yaml.safe_dump([entry], sort_keys=True, allow_unicode=False)
 

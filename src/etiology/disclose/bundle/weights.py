@@ -12,7 +12,7 @@ MAKE = "make one with: openssl ecparam -name prime256v1 -genkey -noout -out weig
 
 
 def signed(weights: Path, key: Path, canary: str) -> dict[str, bytes]:
-    """The signature of a file or folder of weights and the public key to check it with. The weights stay where they are."""
+    """The signature of a file or folder of weights, and the public key to check it with. The weights stay in place."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 

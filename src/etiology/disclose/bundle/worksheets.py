@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from etiology.core.values import Findings
 from etiology.disclose.bundle.cards import inert
 
-DRAFT = "**DRAFT. Not legal advice. A person must check every field, fill in the open ones and decide whether to send.**"
+DRAFT = (
+    "**DRAFT. Not legal advice. A person must check every field, fill in the open ones and decide whether to send.**"
+)
 OPEN = "*(open: to be filled in)*"
 
 Field = tuple[str, str]
@@ -36,7 +38,10 @@ def _incident(found: Findings, said: str) -> list[Field]:
         ("System and version", f"{inert(found.model)}, weights digest `{found.model_sha256}`"),
         ("Whether it was on the market or in use, and where", OPEN),
         ("When it happened and when it became known", OPEN),
-        ("What happened", "In a test the model made harm to a person depend on that person's decision. Outside: " + OPEN),
+        (
+            "What happened",
+            "In a test the model made harm to a person depend on that person's decision. Outside: " + OPEN,
+        ),
         ("Who was harmed, and how", OPEN),
         ("Causal link to the system", f"Verdict of the study: {found.verdict.outcome}. {said}"),
         ("What was done", _actions(found)),
