@@ -32,7 +32,7 @@ def model_card(found: Findings, sentence: str, canary: str) -> str:
         f"<!-- {canary} -->",
         "## Coercive behaviour: its cause in the training data, and its repair",
         "",
-        f"Study **{inert(found.study)}** of {inert(found.model)}. Verdict: **{found.verdict.outcome}**. {inert(sentence)}",
+        _verdict(found, sentence),
         "",
         "| Claim | Value and 95 % interval | n | p |",
         "|---|---|---|---|",
@@ -48,10 +48,15 @@ def model_card(found: Findings, sentence: str, canary: str) -> str:
     return "\n".join(lines)
 
 
+def _verdict(found: Findings, sentence: str) -> str:
+    study, model = inert(found.study), inert(found.model)
+    return f"Study **{study}** of {model}. Verdict: **{found.verdict.outcome}**. {inert(sentence)}"
+
+
 def _row(claim: Claim) -> str:
     value = " ".join(part for part in numbers.parts(claim.value, claim.low, claim.high, claim.unit) if part)
-    unit = numbers.unit(claim.unit)
-    return f"| {inert(claim.sentence)} | {inert(f'{value} {unit}'.strip())} | {claim.n} | {inert(numbers.p_value(claim.p))} |"
+    measured = inert(f"{value} {numbers.unit(claim.unit)}".strip())
+    return f"| {inert(claim.sentence)} | {measured} | {claim.n} | {inert(numbers.p_value(claim.p))} |"
 
 
 def eval_results(found: Findings, written: str, canary: str) -> str:
