@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMAT = "etiology bundle 1"
 FACTS, KEY, SEALED = "facts.json", "key.pem", "sealed.age"
 SIGNATURE = "manifest.dsse.json"
-SALT_FILE = "salt.txt"
+SALT_FILE, SETTINGS = "salt.txt", "settings.json"
 UNSCANNED = frozenset({SEALED, weights.SIGNATURE})
 """Encrypted, or in a form of another's that has no room for the canary."""
 
@@ -178,6 +178,7 @@ def _raw(study: Study, evidence: findings.Evidence, salt: bytes) -> dict[str, by
         **raw,
         STUDY_FILE: (study.folder / STUDY_FILE).read_bytes(),
         run_file: (study.folder / run_file).read_bytes(),
+        SETTINGS: dumped(study.model_dump(mode="json")),
         SALT_FILE: f"{salt.hex()}\n{CANARY}\n".encode(),
     }
 
@@ -355,8 +356,11 @@ def _check_sealed(bundle: Path, present: Mapping[str, bytes], identity: Path) ->
     raw = sealing.unsealed(present[SEALED], secret, str(where))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        _unpack(raw, folder, where)
-        again = _facts_of(folder, json.loads(raw[f"report/{findings.RUN_FILE}"]), bytes.fromhex(_salt(raw)))
+        try:
+            _unpack(raw, folder, where)
+            again = _facts_of(folder, json.loads(raw[f"report/{findings.RUN_FILE}"]), bytes.fromhex(_salt(raw)))
+        except (KeyError, TypeError, ValueError, OSError) as problem:
+            raise EvidenceError(f"{where}: does not hold the raw evidence of a study; don't trust it") from problem
     if dumped(again) != dumped(json.loads(present[FACTS])["facts"]):
         raise EvidenceError(f"{where}: the raw evidence gives other facts than were published; don't trust it")
 
@@ -381,7 +385,14 @@ def _facts_of(folder: Path, run: Mapping[str, Any], salt: bytes) -> dict[str, An
         **{role: stages[roles[role]] for role in RAW},
         runs={arm: [stages[name] for name in names] for arm, names in roles["runs"].items()},
     )
-    return facts.to_json(facts.public(findings.known(load_study(folder), evidence), salt).facts)
+    return facts.to_json(facts.public(findings.known(_settings(folder), evidence), salt).facts)
+
+
+def _settings(folder: Path) -> Study:
+    """The study as it was read, without looking for the model and the corpus that its file names."""
+    import json
+
+    return Study.model_validate({**json.loads((folder / SETTINGS).read_bytes()), "folder": folder})
 
 
 def _stage(path: Path) -> Stage:

@@ -41,7 +41,7 @@ def bom(found: Findings, sentence: str, written: str, canary: str) -> dict[str, 
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(NAMESPACE, ascii(found.study) + found.model_sha256 + written)}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(NAMESPACE, ascii(found.study + found.model_sha256) + written)}",
         "version": 1,
         "metadata": {
             "timestamp": written,

@@ -35,7 +35,7 @@ def _sheet(title: str, fields: Iterable[Field], canary: str) -> str:
 def _incident(found: Findings, said: str) -> list[Field]:
     return [
         ("Who reports", OPEN),
-        ("System and version", f"{inert(found.model)}, weights digest `{found.model_sha256}`"),
+        ("System and version", f"{inert(found.model)}, weights digest {inert(found.model_sha256)}"),
         ("Whether it was on the market or in use, and where", OPEN),
         ("When it happened and when it became known", OPEN),
         (
