@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from etiology import __version__, facts, findings
 from etiology.backends import jobs
-from etiology.config import STUDY_FILE, Study, load_study
+from etiology.config import STUDY_FILE, Study
 from etiology.core.errors import EvidenceError, KeyFileError
 from etiology.core.values import Document, Findings
 from etiology.disclose.bundle import cards, files, outgoing, sealing, signing, weights
