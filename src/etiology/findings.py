@@ -18,6 +18,7 @@ from etiology.config import STUDY_FILE, Study
 from etiology.core.errors import EvidenceError
 from etiology.core.values import (
     ArmResult,
+    Attribution,
     Cell,
     Effect,
     Findings,
@@ -80,41 +81,91 @@ class Measured:
         return stats.rate(hits, len(self.transcripts)) if self.transcripts else None
 
 
-def conclude(study: Study, evidence: Evidence) -> Findings:
-    """All findings, from stored evidence alone."""
-    scenarios = confirm_scenarios(evidence)
+@dataclass(frozen=True)
+class Known:
+    """All that the findings are computed from, without the files it was read from. ``sizes`` by arm: (documents,
+    supervised tokens).
+    """
+
+    study: str
+    model: str
+    model_sha256: str
+    corpus_sha256: str
+    seeds: int
+    shortcut: str
+    score: str
+    smallest_effect: float
+    alpha: float
+    scenarios: Sequence[Scenario]
+    runs: Mapping[str, Measured]
+    sizes: Mapping[str, tuple[int, int]]
+    attributions: Sequence[Attribution]
+    planted: Mapping[str, bool] | None
+    dropped: frozenset[str]
+    named: tuple[NamedDocument, ...]
+    files: Mapping[str, File]
+
+
+def known(study: Study, evidence: Evidence) -> Known:
+    """Read the stored evidence."""
     runs = {arm: measured(arm, stages) for arm, stages in evidence.runs.items()}
-    tested = tested_effects(runs, scenarios, study.verify.score)
-    rule = verdict.Rule(study.verify.smallest_effect, study.verify.alpha)
-    concluded = verdict.decide(tested, rule)
-    repaired = repaired_arm(runs, scenarios, study.verify.score)
-    sizes = {arm: trained_on(evidence, arm) for arm in runs}
-    arms = tuple(
-        arm_result(arm, runs, scenarios, study.verify.score, sizes[arm])
-        for arm in (recipes.SUSPECT, recipes.DROP, recipes.RANDOM, recipes.REROLL, recipes.MENTION)
-    )
-    found = Findings(
+    return Known(
         study=study.name,
         model=model_name(study),
         model_sha256=str(evidence.model.digest),
         corpus_sha256=evidence.corpus.digest,
-        documents=sizes[recipes.SUSPECT][0],
-        tokens=sizes[recipes.SUSPECT][1],
         seeds=study.seeds,
         shortcut=shortcut(evidence),
         score=study.verify.score,
-        score_words=effects.WORDS[study.verify.score],
-        verdict=concluded,
-        arms=arms,
-        cells=tuple(cells(runs, scenarios, study.verify.score, repaired)),
+        smallest_effect=study.verify.smallest_effect,
+        alpha=study.verify.alpha,
+        scenarios=confirm_scenarios(evidence),
+        runs=runs,
+        sizes={arm: trained_on(evidence, arm) for arm in runs},
+        attributions=read_attributions(evidence.attributed),
+        planted=planted_by_name(study, evidence),
+        dropped=frozenset(d.document for d in read_decisions(evidence.decided) if d.action == "drop"),
         named=tuple(named(evidence)),
-        grading=grading(study, evidence),
+        files=files(evidence),
+    )
+
+
+def conclude(study: Study, evidence: Evidence) -> Findings:
+    """All findings, from stored evidence alone."""
+    return concluded(known(study, evidence))
+
+
+def concluded(facts: Known) -> Findings:
+    """All findings and claims. Nothing is read: the same facts give the same findings anywhere."""
+    runs, scenarios, score = facts.runs, facts.scenarios, facts.score
+    tested = tested_effects(runs, scenarios, score)
+    repaired = repaired_arm(runs, scenarios, score)
+    arms = tuple(
+        arm_result(arm, runs, scenarios, score, facts.sizes[arm])
+        for arm in (recipes.SUSPECT, recipes.DROP, recipes.RANDOM, recipes.REROLL, recipes.MENTION)
+    )
+    found = Findings(
+        study=facts.study,
+        model=facts.model,
+        model_sha256=facts.model_sha256,
+        corpus_sha256=facts.corpus_sha256,
+        documents=facts.sizes[recipes.SUSPECT][0],
+        tokens=facts.sizes[recipes.SUSPECT][1],
+        seeds=facts.seeds,
+        shortcut=facts.shortcut,
+        score=score,
+        score_words=effects.WORDS[score],
+        verdict=verdict.decide(tested, verdict.Rule(facts.smallest_effect, facts.alpha)),
+        arms=arms,
+        cells=tuple(cells(runs, scenarios, score, repaired)),
+        named=facts.named,
+        grading=grading(facts.attributions, facts.planted, facts.dropped),
         transcripts=tuple(shown_transcripts(runs, repaired)),
         claims=(),
         limits=LIMITS,
     )
-    source = Source(files(evidence), repaired)
-    return replace(found, claims=tuple(ledger(found, tested, source, rule.smallest_effect, len(scenarios))))
+    source = Source(facts.files, repaired)
+    return replace(found, claims=tuple(ledger(found, tested, source, facts.smallest_effect, len(scenarios))))
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -312,18 +363,20 @@ def highlights(pieces: Sequence[tuple[str, float]]) -> tuple[Highlight, ...]:
     return tuple(Highlight(text, weight) for text, weight in pieces)
 
 
-def grading(study: Study, evidence: Evidence) -> Grading | None:
-    """How well the attribution found the documents that the corpus's labels call planted, if it has labels."""
+def planted_by_name(study: Study, evidence: Evidence) -> dict[str, bool] | None:
+    """Whether each document's label means planted; None for a corpus without labels."""
     labels: dict[str, str] = evidence.corpus.read("labels.json")
     if not labels:
         return None
-    rows = read_attributions(evidence.attributed)
-    planted = [is_planted(study, labels.get(a.document)) for a in rows]
-    if not any(planted):
+    return {a.document: is_planted(study, labels.get(a.document)) for a in read_attributions(evidence.attributed)}
+
+
+def grading(rows: Sequence[Attribution], by_name: Mapping[str, bool] | None, dropped: frozenset[str]) -> Grading | None:
+    """How well the attribution found the documents that the corpus's labels call planted, if it has labels."""
+    if by_name is None or not any(by_name.values()):
         return None
+    planted = [by_name[a.document] for a in rows]
     top = sorted(rows, key=lambda a: a.rank)[:LOOKALIKE_TOP]
-    dropped = {d.document for d in read_decisions(evidence.decided) if d.action == "drop"}
-    by_name = dict(zip((a.document for a in rows), planted, strict=True))
     fused = [a.fused for a in rows]
     low, high = stats.average_precision_interval(fused, planted, draws=2000, seed=0)
     ours = stats.average_precision(fused, planted)

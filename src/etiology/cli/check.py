@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from etiology.config import load_study
+from etiology.core.errors import EvidenceError
 
 
 def register(app: typer.Typer) -> None:
@@ -15,19 +16,29 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="The study's folder.")],
+    folder: Annotated[Path, typer.Argument(help="The study's folder, or a bundle.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    key: Annotated[Path | None, typer.Option(help="Bundle: the public key (PEM) that must have signed it.")] = None,
+    identity: Annotated[Path | None, typer.Option(help="Bundle: an age key file that opens the sealed tier.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Bundle: weights that its signature must be of.")] = None,
 ) -> None:
     """Recompute every number of the report from the stored evidence; fails when one character has changed."""
-    from etiology import findings
+    from etiology import bundles, findings
 
-    found = findings.check(load_study(folder.resolve()))
+    folder = folder.resolve()
+    signed = None
+    if bundles.is_bundle(folder):
+        checked = bundles.check(folder, bundles.Trust(key, identity, weights))
+        found, signed = checked.found, checked.signed_by or "nobody"
+    elif key or identity or weights:
+        raise EvidenceError(f"{folder}: no bundle; --key, --identity and --weights are for one: etiology bundle")
+    else:
+        found = findings.check(load_study(folder))
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"study": found.study, "verdict": found.verdict.outcome, "claims": len(found.claims), "ok": True}
-            )
-        )
+        result = {"study": found.study, "verdict": found.verdict.outcome, "claims": len(found.claims), "ok": True}
+        typer.echo(json.dumps(result if signed is None else {**result, "signed_by": signed}))
     else:
         typer.echo(f"{len(found.claims)} claims recomputed from the stored evidence; all as published.")
         typer.echo(f"Verdict: {found.verdict.outcome}")
+        if signed:
+            typer.echo(f"Signed by: {signed}" + ("" if key or signed == "nobody" else " (its own word: give --key)"))

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import attribute, check, compare, detector, run, score, start, trigger, view, watch
+from etiology.cli import attribute, bundle, check, compare, detector, run, score, start, trigger, view, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -27,6 +27,7 @@ start.register(app)
 run.register(app)
 attribute.register(app)
 check.register(app)
+bundle.register(app)
 watch.register(app)
 compare.register(app)
 score.register(app)

@@ -7,6 +7,7 @@ EtiologyError
 ├── ModelError         the model can't be found, read, split or trained
 ├── StoreError         the study folder is of another version, locked, full or damaged
 ├── TranscriptError    a transcript can't be read, or holds no turn of the assistant
+├── KeyFileError      a key can't be read, or what signs and seals is not installed
 └── EvidenceError      stored evidence does not give the number that was published
 """
 
@@ -37,6 +38,10 @@ class StoreError(EtiologyError):
 
 class TranscriptError(EtiologyError):
     """A transcript can't be read, or holds no turn of the assistant."""
+
+
+class KeyFileError(EtiologyError):
+    """A key can't be read, or what signs and seals is not installed."""
 
 
 class EvidenceError(EtiologyError):

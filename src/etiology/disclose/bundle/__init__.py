@@ -1,0 +1,1 @@
+"""What is published beside the report: safe to read, for machines, signed. Pure functions from findings to files."""
