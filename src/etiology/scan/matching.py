@@ -154,9 +154,12 @@ class Matcher:
     def _spans(self, text: memoryview, family: int, ends: Sequence[int]) -> list[Span]:
         spans = []
         for start, stop in _before(ends, self._widths[family]):
-            base = max(0, start - 1)  # a byte more on each side, so that \b sees what stands there
-            for match in self._patterns[family].finditer(bytes(text[base : stop + 1])):
-                spans.append(Span(family, base + match.start(), base + match.end()))
+            # A byte more on the left, and what a match may still reach on the right, show what stands beside each \b.
+            base = max(0, start - 1)
+            near = bytes(text[base : stop + self._widths[family] + 1])
+            for match in self._patterns[family].finditer(near):
+                if base + match.start() < stop:
+                    spans.append(Span(family, base + match.start(), base + match.end()))
         return spans
 
 

@@ -3,7 +3,7 @@
 They choose which documents the later stages look at; they decide nothing.
 
 The file holds one family a line, ``name = pattern``, under ``[group]`` headings; ``%name%`` is replaced by what the
-line ``%name% = …`` says. In a pattern a space stands for one to three white-space characters, ``'`` for a straight or
+line ``%name% = …`` says. In a pattern a space stands for one to three white-space characters (a space and ``?``: none to three), ``'`` for a straight or
 a typographic apostrophe; ``\\b`` is put at both ends, and case does not count. ``<<…>>`` marks the rarest part of a
 pattern, its *anchor*: only near one is the whole pattern tried, so that a common word costs nothing. Each pattern must
 have a bounded length: that is how far around an anchor one must look.
@@ -115,7 +115,8 @@ def _source(written: str, macros: dict[str, str], place: str) -> tuple[bytes, by
 
     while MACRO.search(written):
         written = MACRO.sub(filled, written)
-    written = written.replace("'", "(?:'|’)").replace(" ", r"\s{1,3}")
+    written = written.replace("'", "(?:'|’)").replace("[- ]", r"[-\s]").replace(" ?", r"\s{0,3}")
+    written = written.replace(" ", r"\s{1,3}")
     parts = ANCHOR.fullmatch(written)
     if parts is None:
         whole = anchor = rf"\b(?:{written})\b"

@@ -1,0 +1,137 @@
+"""The shards of a plan over processes here, over the tasks of a cluster, or by another's executor.
+
+`Task` follows the protocol of datatrove's pipeline blocks, run(data, rank, world_size): its executors (local, Slurm,
+Ray) take it as a pipeline of one. They only start it. What is done is told by the manifests, never by an executor's own
+marks: those have called a run completed that lacked shards, when it was gone on with fewer tasks.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from etiology.core.errors import ScanError
+from etiology.scan.inputs import Shard
+from etiology.scan.plan import Manifest, Plan, digest, done, load
+
+Work = Callable[[int, Shard], Manifest]
+Make = Callable[[Path, Plan], Work]
+"""What makes the work of a folder: `step.Scan` or `apply.Apply`."""
+
+SLURM: Final = """#!/bin/bash
+#SBATCH --job-name=etiology-scan
+#SBATCH --array=0-{last}
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=2G
+#SBATCH --requeue
+# Each task does its own shards; one that was stopped goes on where its manifests end.
+export OMP_NUM_THREADS=1
+exec {python} -m etiology.scan.run {folder} "$SLURM_ARRAY_TASK_ID"
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a plan, as a block of a pipeline: calling it does its shards that are not done."""
+
+    folder: str
+    make: Make
+
+    name = "etiology"
+    type = "scan"
+
+    def __call__(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:  # noqa: ANN401, ARG002
+        """Do task ``rank`` of ``world_size``, which must be the plan's."""
+        plan = load(Path(self.folder))
+        if world_size != plan.tasks:
+            raise ScanError(f"{self.folder}: its plan has {plan.tasks} tasks, not {world_size}; give the same number")
+        for _ in shards_of(Path(self.folder), plan, rank, self.make):
+            pass
+        return iter(())
+
+    run = __call__
+
+
+def shards_of(folder: Path, plan: Plan, task: int, make: Make) -> Iterator[Manifest]:
+    """Do a task's shards that are not done, one by one."""
+    work, name = None, digest(plan)
+    for number, shard in plan.of(task):
+        if done(folder, number, name) is None:
+            work = work or make(folder, plan)
+            yield work(number, shard)
+
+
+def run(folder: Path, workers: int, make: Make, show: Callable[[int, int], None] = lambda _done, _all: None) -> None:
+    """Do all that is not done, here. Workers take shards as they come: which one does which changes nothing."""
+    plan = load(folder)
+    name = digest(plan)
+    open_ = [(i, s) for i, s in enumerate(plan.shards) if done(folder, i, name) is None]
+    total = len(plan.shards)
+    show(total - len(open_), total)
+    if workers == 1 or len(open_) <= 1:
+        work = make(folder, plan) if open_ else None
+        for n, (number, shard) in enumerate(open_, start=1):
+            assert work is not None
+            work(number, shard)
+            show(total - len(open_) + n, total)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(open_)), context, initializer=_begin, initargs=(os.getpid(), str(folder), make)) as pool:
+        futures = [pool.submit(_one, number, shard) for number, shard in open_]
+        try:
+            for n, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                show(total - len(open_) + n, total)
+        except BrokenProcessPool as problem:
+            raise ScanError(
+                f"{folder}: a worker was killed (out of memory?); run the same command to go on: finished shards are kept"
+            ) from problem
+
+
+_work: Work | None = None
+"""Of a worker process."""
+
+
+def _begin(parent: int, folder: str, make: Make) -> None:
+    """In each worker: leave Ctrl-C to the parent, end when the parent is gone, load everything once."""
+    global _work  # noqa: PLW0603 - a worker process has one work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    _work = make(Path(folder), load(Path(folder)))
+
+
+def _one(number: int, shard: Shard) -> str:
+    assert _work is not None
+    return _work(number, shard).failed
+
+
+def slurm_script(folder: Path, plan: Plan) -> str:
+    """A job array: one task each, this Python, one core."""
+    return SLURM.format(last=plan.tasks - 1, python=sys.executable, folder=str(folder.absolute()))
+
+
+def main() -> None:
+    """``python -m etiology.scan.run DIR TASK``: what a cluster's job calls."""
+    from etiology.scan.step import Scan
+
+    folder, task = Path(sys.argv[1]), int(sys.argv[2])
+    failed = sum(bool(m.failed or m.bad) for m in shards_of(folder, load(folder), task, Scan))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
