@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import check, compare, run, score, start, watch
+from etiology.cli import check, compare, run, scan, score, start, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -29,6 +29,7 @@ check.register(app)
 watch.register(app)
 compare.register(app)
 score.register(app)
+scan.register(app)
 
 
 def main() -> None:

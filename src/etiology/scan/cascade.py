@@ -120,7 +120,9 @@ class Cascade:
         known = self.detector.classes
         wanted = self.settings.targets or known[:1]
         if unknown := set(wanted) - set(known):
-            raise ScanError(f"detector '{self.settings.detector}' has no class '{min(unknown)}'; it has {', '.join(known)}")
+            raise ScanError(
+                f"detector '{self.settings.detector}' has no class '{min(unknown)}'; it has {', '.join(known)}"
+            )
         return [known.index(name) for name in wanted]
 
     def load(self) -> None:
@@ -211,9 +213,7 @@ def _passages(size: int, spans: Sequence[Span], window: tuple[int, int] | None) 
     return ([window] if window else [])[:1] + dense[: PASSAGES - bool(window)]
 
 
-def _table(
-    piece: Piece, texts: Texts, shard: str, spans: Mapping[int, list[Span]], found: Found, policy: str
-) -> Any:  # noqa: ANN401
+def _table(piece: Piece, texts: Texts, shard: str, spans: Mapping[int, list[Span]], found: Found, policy: str) -> Any:  # noqa: ANN401
     count = len(texts)
     stage = found.stage.copy()
     stage[piece.texts.is_null().to_numpy(zero_copy_only=False)] = STAGES.index("blank")
@@ -231,7 +231,9 @@ def _table(
         pa.array(texts.lengths),
         _span_lists(spans, count),
         pa.array(found.linear, mask=np.isnan(found.linear)),
-        pa.array([found.scores.get(i) for i in range(count)] if found.scores else [None] * count, pa.list_(pa.float32())),
+        pa.array(
+            [found.scores.get(i) for i in range(count)] if found.scores else [None] * count, pa.list_(pa.float32())
+        ),
         pa.array(found.score, mask=~scored),
         pa.array(found.start, mask=placed),
         pa.array(found.end, mask=placed),
@@ -250,7 +252,9 @@ def _constant(value: str, count: int) -> Any:  # noqa: ANN401
 def _ids(piece: Piece, shard: str) -> Any:  # noqa: ANN401
     """Each row's id as text, or where it has none, its place."""
     ids = piece.ids
-    if ids is not None and (pa.types.is_string(ids.type) or pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)):
+    if ids is not None and (
+        pa.types.is_string(ids.type) or pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)
+    ):
         ids = ids.cast(pa.string())
         if ids.null_count == 0:
             return ids

@@ -30,7 +30,12 @@ WINDOW: Final = 120
 
 LETTER: Final = np.zeros(256, dtype=np.uint8)
 """What each byte is inside a word: itself in lower case, or 0 between words."""
-LETTER[[*range(48, 58), *range(97, 123), 39, *range(128, 256)]] = [*range(48, 58), *range(97, 123), 39, *range(128, 256)]
+LETTER[[*range(48, 58), *range(97, 123), 39, *range(128, 256)]] = [
+    *range(48, 58),
+    *range(97, 123),
+    39,
+    *range(128, 256),
+]
 LETTER[65:91] = range(97, 123)
 
 

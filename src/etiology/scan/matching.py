@@ -58,7 +58,8 @@ def compiled(families: Families) -> Compiled:
     """Errors: ScanError where hyperscan can't take a pattern."""
     dump = _hyperscan().dumpb
     return Compiled(
-        bytes(dump(_database([f.anchor for f in families.all]))), bytes(dump(_database([f.source for f in families.all])))
+        bytes(dump(_database([f.anchor for f in families.all]))),
+        bytes(dump(_database([f.source for f in families.all]))),
     )
 
 
@@ -170,9 +171,7 @@ def _hidden_edges(texts: Texts) -> list[int]:
     return inner[WORD[texts.data[inner - 1]] & WORD[texts.data[inner]]].tolist() if len(inner) else []
 
 
-def _merged(
-    owners: NDArray[np.intp], first: NDArray[np.int64], last: NDArray[np.int64]
-) -> list[tuple[int, int, int]]:
+def _merged(owners: NDArray[np.intp], first: NDArray[np.int64], last: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Overlapping stretches of one text become one."""
     order = np.argsort(first, kind="stable")
     out: list[tuple[int, int, int]] = []

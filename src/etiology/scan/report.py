@@ -60,7 +60,15 @@ def words(found: Report) -> str:
         f"stopped at: {counts}" if counts else "no rows",
     ]
     for shard, bad in found.bad:
-        row = "the rest of the shard" if bad.row is None else f"row {bad.row}" if bad.rows == 1 else f"rows {bad.row} to {bad.row + bad.rows - 1}"
-        lines.append(f"bad: {shard}: {row}, byte {bad.offset}, {bad.bytes} bytes, SHA-256 {bad.sha256[:16]}: {bad.reason}")
+        row = (
+            "the rest of the shard"
+            if bad.row is None
+            else f"row {bad.row}"
+            if bad.rows == 1
+            else f"rows {bad.row} to {bad.row + bad.rows - 1}"
+        )
+        lines.append(
+            f"bad: {shard}: {row}, byte {bad.offset}, {bad.bytes} bytes, SHA-256 {bad.sha256[:16]}: {bad.reason}"
+        )
     lines += [f"not done: {name}" for name in found.missing]
     return "\n".join(lines)

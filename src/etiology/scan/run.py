@@ -84,7 +84,9 @@ def run(folder: Path, workers: int, make: Make, show: Callable[[int, int], None]
             show(total - len(open_) + n, total)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(open_)), context, initializer=_begin, initargs=(os.getpid(), str(folder), make)) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(open_)), context, initializer=_begin, initargs=(os.getpid(), str(folder), make)
+    ) as pool:
         futures = [pool.submit(_one, number, shard) for number, shard in open_]
         try:
             for n, future in enumerate(as_completed(futures), start=1):

@@ -68,7 +68,9 @@ class Scan:
                     continue
                 table = cascade(piece, shard.name)
                 rows, size = rows + table.num_rows, size + pc.sum(table["bytes"]).as_py()
-                counts.update({v["values"]: v["counts"] for v in table["stage"].cast(pa.string()).value_counts().to_pylist()})
+                counts.update(
+                    {v["values"]: v["counts"] for v in table["stage"].cast(pa.string()).value_counts().to_pylist()}
+                )
                 held = _flushed([*held, table], writer, GROUP_ROWS)
             _flushed(held, writer, 0)
         files = {str(path.relative_to(self.folder)): sha256_of_file(path)}

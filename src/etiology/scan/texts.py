@@ -45,9 +45,7 @@ class Texts:
     def hashes(self) -> list[bytes]:
         """[texts] the first 16 bytes of each text's SHA-256."""
         view, ends = self.view, self.offsets.tolist()
-        return [
-            hashlib.sha256(view[a:b]).digest()[:HASH_BYTES] for a, b in zip(ends[:-1], ends[1:], strict=True)
-        ]
+        return [hashlib.sha256(view[a:b]).digest()[:HASH_BYTES] for a, b in zip(ends[:-1], ends[1:], strict=True)]
 
 
 def texts_of(array: Any) -> Texts:  # noqa: ANN401 - pyarrow has no types

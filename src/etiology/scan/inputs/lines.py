@@ -123,7 +123,12 @@ def _pieces(block: bytes, first: int, offset: int, columns: Columns) -> Iterator
 
 
 def _parsed(
-    lines: Any, block: bytes, offsets: Any, first: int, offset: int, columns: Columns  # noqa: ANN401
+    lines: Any,
+    block: bytes,
+    offsets: Any,
+    first: int,
+    offset: int,
+    columns: Columns,  # noqa: ANN401
 ) -> Iterator[Piece]:
     try:
         texts, ids = _by_arrow(block[offsets[0] : offsets[-1]], len(lines), columns)
@@ -180,9 +185,7 @@ def _one_by_one(lines: Any, ends: list[int], first: int, offset: int, columns: C
         ids.append(name)
         if reason:
             bad.append(Bad(first + i, 1, offset + ends[i], len(line), sha256(line), reason))
-    return Piece(
-        first, pa.array(texts, pa.large_string()), pa.array(ids, pa.string()), tuple(bad), lines
-    )
+    return Piece(first, pa.array(texts, pa.large_string()), pa.array(ids, pa.string()), tuple(bad), lines)
 
 
 def _line(line: bytes, columns: Columns) -> tuple[str | None, str | None, str]:

@@ -47,7 +47,12 @@ def read_parquet(corpus: Corpus, shard: Shard, columns: Columns, rows: bool) -> 
 
 
 def _row_group(
-    file: Any, group: int, first: int, wanted: list[str] | None, columns: Columns, stream: Any  # noqa: ANN401
+    file: Any,
+    group: int,
+    first: int,
+    wanted: list[str] | None,
+    columns: Columns,
+    stream: Any,  # noqa: ANN401
 ) -> Iterator[Piece]:
     about = file.metadata.row_group(group)
     size = max(1, about.total_byte_size // max(1, about.num_rows))

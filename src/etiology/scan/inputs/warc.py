@@ -16,7 +16,9 @@ from etiology.core.errors import ScanError
 from etiology.scan.inputs import PIECE_BYTES, Bad, Columns, Corpus, Piece, Shard, damage, sha256
 
 DROPPED: Final = re.compile(r"<(script|style|noscript|template)\b.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
-BREAKS: Final = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|section|article|blockquote|ul|ol|table)\b[^>]*>", re.IGNORECASE)
+BREAKS: Final = re.compile(
+    r"</?(?:p|div|br|li|tr|h[1-6]|section|article|blockquote|ul|ol|table)\b[^>]*>", re.IGNORECASE
+)
 TAG: Final = re.compile(r"<[^>]*>")
 BLANKS: Final = re.compile(r"[ \t\r\f]+")
 LINES: Final = re.compile(r" ?\n[ \n]*")
