@@ -17,19 +17,18 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from etiology.core.errors import ScanError
 from etiology.scan import patterns, policy, step
+from etiology.scan.arrays import truths, values
 from etiology.scan.cascade import settings_of
 from etiology.scan.inputs import Bad, Columns, Corpus, Piece, Shard, read
 from etiology.scan.outputs import changed, rows_of, writer
@@ -95,7 +94,7 @@ class Apply:
         with written(path) as making:
             pq.write_table(decided.table, making, compression="zstd")
         files[str(path.relative_to(self.folder))] = sha256_of_file(path)
-        size = int(np.sum(attributes["bytes"].to_numpy()))
+        size = int(values(attributes["bytes"], np.int64).sum())
         return Manifest(shard.name, number, name, files, attributes.num_rows, size, bad, counts)
 
 
@@ -140,7 +139,7 @@ class _Job:
             return None
         if at != len(hashes):
             raise ScanError(f"{self.shard.name}: {at} rows now, {len(hashes)} when scanned; scan again")
-        counts = Counter(self.decided.table["action"].to_pylist())
+        counts = self.decided.counts
         files = {str(p.relative_to(self.folder)): sha256_of_file(p) for p in (kept, quarantine)}
         return {**counts, **proof}, files, tuple(bad)
 
@@ -208,7 +207,7 @@ def _chain(first: Piece, rest: Iterator[Piece]) -> Iterator[Piece]:
 
 def _where(rows: Any, mask: NDArray[np.bool_]) -> Any:  # noqa: ANN401
     """The rows where the mask is true; the very same ones where it always is."""
-    return rows if mask.all() else rows.filter(pa.array(mask))
+    return rows if mask.all() else rows.filter(truths(mask))
 
 
 def copy_side_files(corpus: Corpus, folder: Path, fingerprint: str) -> None:

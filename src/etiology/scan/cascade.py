@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from etiology.core.errors import ScanError
 from etiology.scan import linear, patterns, ports
+from etiology.scan.arrays import coded, hashes, lists, numbers, strings, there
 from etiology.scan.inputs import Columns, Piece
 from etiology.scan.linear import Windows
 from etiology.scan.matching import Compiled, Matcher, Span, compiled
@@ -54,6 +55,7 @@ SCHEMA: Final = pa.schema(
 
 STAGES: Final = ("bad", "blank", "patterns", "linear", "detector")
 VERDICTS: Final = ("bad", "passed", "scored")
+REASONS: Final = ("no text that can be read", "blank", "no cue", "linear score too low", "scored by the last stage")
 
 
 @dataclass(frozen=True)
@@ -216,63 +218,58 @@ def _passages(size: int, spans: Sequence[Span], window: tuple[int, int] | None) 
 def _table(piece: Piece, texts: Texts, shard: str, spans: Mapping[int, list[Span]], found: Found, policy: str) -> Any:  # noqa: ANN401
     count = len(texts)
     stage = found.stage.copy()
-    stage[piece.texts.is_null().to_numpy(zero_copy_only=False)] = STAGES.index("blank")
+    stage[~there(piece.texts)] = STAGES.index("blank")
     stage[[b.row - piece.first for b in piece.bad if b.row is not None and b.rows == 1]] = STAGES.index("bad")
     scored = ~np.isnan(found.score)
     verdict = np.where(stage == 0, 0, np.where(scored, 2, 1)).astype(np.int8)
-    reasons = ["no text that can be read", "blank", "no cue", "linear score too low", "scored by the last stage"]
     reason = np.where(scored, 4, np.minimum(stage, 3)).astype(np.int16)
-    placed = found.end < 0
+    placed = found.end >= 0
     columns = [
         _ids(piece, shard),
-        _constant(shard, count),
-        pa.array(np.arange(piece.first, piece.first + count)),
-        pa.array(texts.hashes(), pa.binary(HASH_BYTES)),
-        pa.array(texts.lengths),
+        coded(np.zeros(count, np.int8), [shard]),
+        numbers(np.arange(piece.first, piece.first + count)),
+        hashes(texts.hashes(), HASH_BYTES),
+        numbers(texts.lengths),
         _span_lists(spans, count),
-        pa.array(found.linear, mask=np.isnan(found.linear)),
-        pa.array(
-            [found.scores.get(i) for i in range(count)] if found.scores else [None] * count, pa.list_(pa.float32())
-        ),
-        pa.array(found.score, mask=~scored),
-        pa.array(found.start, mask=placed),
-        pa.array(found.end, mask=placed),
-        pa.DictionaryArray.from_arrays(pa.array(stage), pa.array(STAGES)),
-        pa.DictionaryArray.from_arrays(pa.array(verdict), pa.array(VERDICTS)),
-        pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(reasons)),
-        _constant(policy, count),
+        numbers(found.linear, ~np.isnan(found.linear)),
+        _score_lists(found.scores, count),
+        numbers(found.score, scored),
+        numbers(found.start, placed),
+        numbers(found.end, placed),
+        coded(stage, STAGES),
+        coded(verdict, VERDICTS),
+        coded(reason, REASONS),
+        coded(np.zeros(count, np.int8), [policy]),
     ]
     return pa.record_batch(columns, schema=SCHEMA)
-
-
-def _constant(value: str, count: int) -> Any:  # noqa: ANN401
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), pa.array([value]))
 
 
 def _ids(piece: Piece, shard: str) -> Any:  # noqa: ANN401
     """Each row's id as text, or where it has none, its place."""
     ids = piece.ids
-    if ids is not None and (
-        pa.types.is_string(ids.type) or pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)
-    ):
+    if ids is not None and (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
         ids = ids.cast(pa.string())
         if ids.null_count == 0:
             return ids
-    given = [None] * len(piece.texts) if ids is None or ids.type != pa.string() else ids.to_pylist()
-    return pa.array([name if name is not None else f"{shard}#{piece.first + i}" for i, name in enumerate(given)])
+        given = ids.to_pylist()
+    else:
+        given = [None] * len(piece.texts)
+    return strings([name if name is not None else f"{shard}#{piece.first + i}" for i, name in enumerate(given)])
 
 
 def _span_lists(spans: Mapping[int, list[Span]], count: int) -> Any:  # noqa: ANN401
-    sizes = np.zeros(count + 1, np.int32)
-    flat = [span for i in sorted(spans) for span in spans[i]]
+    flat = np.asarray(
+        [(s.family, s.start, s.end) for i in sorted(spans) for s in spans[i]], dtype=np.int64
+    ).reshape(-1, 3)
+    fields = [numbers(flat[:, 0].astype(np.int16)), numbers(flat[:, 1]), numbers(flat[:, 2])]
+    sizes = np.zeros(count, np.int64)
     for i, found in spans.items():
-        sizes[i + 1] = len(found)
-    values = pa.StructArray.from_arrays(
-        [
-            pa.array([s.family for s in flat], pa.int16()),
-            pa.array([s.start for s in flat], pa.int64()),
-            pa.array([s.end for s in flat], pa.int64()),
-        ],
-        fields=list(SPAN),
-    )
-    return pa.ListArray.from_arrays(pa.array(np.cumsum(sizes, dtype=np.int32)), values)
+        sizes[i] = len(found)
+    return lists(sizes, pa.StructArray.from_arrays(fields, fields=list(SPAN)))
+
+
+def _score_lists(scores: Mapping[int, list[float]], count: int) -> Any:  # noqa: ANN401
+    sizes = np.zeros(count, np.int64)
+    sizes[list(scores)] = [len(row) for row in scores.values()]
+    flat = np.asarray([value for i in sorted(scores) for value in scores[i]], dtype=np.float32)
+    return lists(sizes, numbers(flat), sizes > 0)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from etiology.core.errors import ScanError
+from etiology.scan.arrays import strings
 from etiology.scan.matching import INSTALL
 from etiology.scan.texts import Texts, texts_of
 
@@ -94,7 +95,7 @@ def fit(texts: Sequence[str], labels: Sequence[bool], epochs: int = 20, rate: fl
     """Train on whole texts (cut to their first WINDOW words); each label weighs the same in sum. Deterministic."""
     if len(set(labels)) < 2:
         raise ScanError("a linear model needs examples of both labels; add some")
-    packed = texts_of(pa.array(list(texts), pa.large_string()))
+    packed = texts_of(strings(texts, pa.large_string()))
     truth = np.asarray(labels, dtype=np.float64)
     weight = np.where(truth == 1, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
     weights = np.zeros(1 << BITS, dtype=np.float64)

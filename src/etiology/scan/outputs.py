@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from etiology.core.errors import ScanError
+from etiology.scan.arrays import strings, truths
 from etiology.scan.inputs import Columns, Corpus, Shard, tables
 
 GROUP_BYTES: Final = 32_000_000
@@ -124,8 +126,8 @@ def changed(rows: Any, new: Mapping[int, str], column: str, shard: Shard) -> Any
             row = json.loads(lines[i].decode("utf-8").lstrip("\ufeff"))
             end = b"\n" if lines[i].endswith(b"\n") else b""
             lines[i] = json.dumps({**row, column: text}, ensure_ascii=False).encode() + end
-        return pa.array(lines, pa.large_binary())
+        return strings(lines, pa.large_binary())
     place = rows.schema.get_field_index(column)
-    mask = pa.array([i in new for i in range(rows.num_rows)])
-    values = pa.array([new[i] for i in sorted(new)]).cast(rows.column(place).type)
+    mask = truths(np.asarray([i in new for i in range(rows.num_rows)]))
+    values = strings([new[i] for i in sorted(new)]).cast(rows.column(place).type)
     return rows.set_column(place, rows.schema.field(place), pc.replace_with_mask(rows.column(place), mask, values))

@@ -105,7 +105,7 @@ def load(folder: Path) -> Plan:
 def written(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``: put in its place if nothing went wrong, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".part-", suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)
     making = Path(name)
     making.chmod(0o644)
@@ -151,13 +151,11 @@ def record(folder: Path, manifest: Manifest) -> None:
         making.write_text(json.dumps(sealed(asdict(manifest)), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def done(folder: Path, number: int, plan: str) -> Manifest | None:
-    """The manifest of a shard that is done: whole, of this plan, and its files as they were. None: do it (again)."""
+def state(folder: Path, number: int, plan: str) -> Manifest | None:
+    """The manifest of a shard, if it is whole and of this plan."""
     try:
         data = json.loads(manifest_path(folder, number).read_text(encoding="utf-8"))
-        if sealed(data) != data or data["plan"] != plan or data["failed"]:
-            return None
-        if any(sha256_of_file(folder / name) != sha for name, sha in data["files"].items()):
+        if sealed(data) != data or data["plan"] != plan:
             return None
     except (OSError, ValueError, KeyError):
         return None
@@ -165,8 +163,26 @@ def done(folder: Path, number: int, plan: str) -> Manifest | None:
     return Manifest(**{**data, "bad": tuple(Bad(**bad) for bad in data["bad"])})
 
 
+def done(folder: Path, number: int, plan: str) -> Manifest | None:
+    """The manifest of a shard that is done and whose files are as they were written. None: do it (again)."""
+    found = state(folder, number, plan)
+    if found is None or found.failed:
+        return None
+    try:
+        same = all(sha256_of_file(folder / name) == sha for name, sha in found.files.items())
+    except OSError:
+        return None
+    return found if same else None
+
+
 def manifests(folder: Path) -> list[Manifest | None]:
-    """What is known of each shard of the folder's plan, in order; None where it is not done."""
+    """The manifest of each shard of the folder's plan that is done, in order; None where it is not."""
     plan = load(folder)
     name = digest(plan)
     return [done(folder, i, name) for i in range(len(plan.shards))]
+
+
+def why_not(folder: Path, number: int) -> str:
+    """Why a shard is not done, as far as is known."""
+    found = state(folder, number, digest(load(folder)))
+    return "not begun, or stopped in between" if found is None else found.failed or "its files were changed since"

@@ -24,17 +24,19 @@ from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from etiology.config import located, read_yaml
 from etiology.core.errors import ScanError
+from etiology.scan.arrays import coded, codes, floats, numbers, values
+from etiology.scan.cascade import STAGES
 from etiology.store import sha256_of_file
 
 ACTIONS: Final = ("keep", "drop", "rewrite", "down-weight", "tag")
 CHANGING: Final = ("rewrite", "tag")
 CALIBRATED: Final = "calibrated"
+UNREADABLE: Final = "no text that can be read"
 
 DECISIONS: Final = pa.schema(
     [
@@ -168,58 +170,83 @@ def _texts(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Decided:
-    """Decisions on the rows of a shard. ``rule`` [rows] is the number of the rule that fits, -1 none, -2 unreadable."""
+    """Decisions on the rows of a shard. ``rule`` [rows] is the number of the rule that fits; -1: none, -2: unreadable.
 
-    table: Any
+    ``action`` [rows] numbers ACTIONS; ``reason`` and ``by`` [rows] number their words.
+    """
+
+    rows: Any
+    ids: Any
     rule: NDArray[np.int64]
+    action: NDArray[np.int8]
+    reason: NDArray[np.int16]
+    reasons: tuple[str, ...]
+    by: NDArray[np.int16]
+    authors: tuple[str, ...]
+    weight: NDArray[np.float32]
 
     def of(self, *actions: str) -> NDArray[np.bool_]:
         """[rows] whether the action is one of these."""
-        named = pc.is_in(self.table["action"].cast(pa.string()), pa.array(actions))
-        return np.asarray(named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named)
+        return np.isin(self.action, [ACTIONS.index(name) for name in actions])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Documents by action."""
+        found = np.bincount(self.action, minlength=len(ACTIONS)).tolist()
+        return {name: count for name, count in zip(ACTIONS, found, strict=True) if count}
+
+    @property
+    def table(self) -> Any:  # noqa: ANN401
+        """As DECISIONS has it."""
+        columns = [
+            self.rows.combine_chunks(),
+            self.ids.combine_chunks(),
+            coded(self.action, ACTIONS),
+            coded(self.reason, self.reasons),
+            coded(self.by, self.authors),
+            numbers(self.weight),
+        ]
+        return pa.Table.from_arrays(columns, schema=DECISIONS)
 
 
 def decide(ready: Ready, attributes: Any, groups: Sequence[str]) -> Decided:  # noqa: ANN401
     """The decisions on a shard, from its attributes. ``groups``: the group of each family of cues, by number."""
-    count = attributes.num_rows
+    rules = ready.policy.rules
     ids = attributes["id"].to_pylist()
-    bad = np.asarray(pc.equal(attributes["stage"].cast(pa.string()), "bad"))
-    rule = np.full(count, -1, dtype=np.int64)
-    for number in reversed(range(len(ready.policy.rules))):
+    rule = np.full(len(ids), -1, dtype=np.int64)
+    for number in reversed(range(len(rules))):
         rule[_fits(ready, number, attributes, ids, groups)] = number
-    rule[bad] = -2
-    reasons = ["no rule fits", *(r.reason for r in ready.policy.rules)]
-    actions = ["keep", *(r.action for r in ready.policy.rules)]
-    out = {
-        "action": [actions[max(0, n + 1)] for n in rule.tolist()],
-        "reason": [reasons[max(0, n + 1)] for n in rule.tolist()],
-        "by": [ready.policy.author] * count,
-    }
-    for i in np.flatnonzero(bad).tolist():
-        out["action"][i], out["reason"][i] = ready.policy.unreadable, "no text that can be read"
+    rule[codes(attributes["stage"], STAGES) == STAGES.index("bad")] = -2
+    # The last two places of each list are found by -2 and -1.
+    actions = [*(r.action for r in rules), ready.policy.unreadable, "keep"]
+    weights = [*(r.weight if r.action == "down-weight" else 1.0 for r in rules), 1.0, 1.0]
+    reason, reasons = rule % (len(rules) + 2), [*(r.reason for r in rules), UNREADABLE, "no rule fits"]
+    by, authors = np.zeros(len(ids), dtype=np.int64), [ready.policy.author]
     for i in np.flatnonzero(rule >= 0).tolist():
-        _as_listed(ready, int(rule[i]), ids[i], i, out)
-    weights = [
-        ready.policy.rules[n].weight if n >= 0 and a == "down-weight" else 1.0
-        for n, a in zip(rule.tolist(), out["action"], strict=True)
-    ]
-    columns = [
-        attributes["row"],
-        attributes["id"],
-        *(pa.array(out[k]).dictionary_encode() for k in out),
-        pa.array(weights),
-    ]
-    cast = [pa.chunked_array([c]) if isinstance(c, pa.Array) else c for c in columns]
-    return Decided(pa.table([c.cast(f.type) for c, f in zip(cast, DECISIONS, strict=True)], schema=DECISIONS), rule)
+        listed = (ready.lists[int(rule[i])] or {}).get(ids[i])
+        if listed is not None:
+            reason[i] = _number(reasons, f"{rules[int(rule[i])].reason}: {listed.reason}" if listed.reason else reasons[reason[i]])
+            by[i] = _number(authors, f"{authors[0]}, after {listed.by}" if listed.by else authors[0])
+    return Decided(
+        rows=attributes["row"],
+        ids=attributes["id"],
+        rule=rule,
+        action=np.asarray([ACTIONS.index(a) for a in actions], np.int8)[rule],
+        reason=reason.astype(np.int16),
+        reasons=tuple(reasons),
+        by=by.astype(np.int16),
+        authors=tuple(authors),
+        weight=np.asarray(weights, np.float32)[rule],
+    )
 
 
-def _as_listed(ready: Ready, number: int, name: str, i: int, out: dict[str, list[str]]) -> None:
-    """Where a list gives its own reason and author for a document, they stand beside the rule's."""
-    listed = (ready.lists[number] or {}).get(name)
-    if listed and listed.reason:
-        out["reason"][i] += f": {listed.reason}"
-    if listed and listed.by:
-        out["by"][i] += f", after {listed.by}"
+def _number(words: list[str], word: str) -> int:
+    """The number of a word, which is added if it is new. A list's own reasons are few, or its ranks: at most 32,000."""
+    if word not in words:
+        if len(words) >= np.iinfo(np.int16).max:
+            raise ScanError("a list gives more than 32,000 different reasons; shorten them")
+        words.append(word)
+    return words.index(word)
 
 
 def _fits(ready: Ready, number: int, attributes: Any, ids: list[str], groups: Sequence[str]) -> NDArray[np.bool_]:  # noqa: ANN401
@@ -231,8 +258,7 @@ def _fits(ready: Ready, number: int, attributes: Any, ids: list[str], groups: Se
         fits &= np.fromiter((name in wanted for name in ids), np.bool_, len(ids))
     if rule.score is not None:
         least = ready.threshold if rule.score == CALIBRATED else rule.score
-        score = attributes["score"].to_numpy()
-        fits &= np.nan_to_num(score.astype(np.float64), nan=-1.0) >= float(np.float32(least))
+        fits &= floats(attributes["score"], -1.0) >= float(np.float32(least))
     if rule.cues is not None:
         fits &= _cued(attributes["spans"], {i for i, g in enumerate(groups) if g in rule.cues})
     return fits
@@ -242,8 +268,8 @@ def _cued(spans: Any, families: set[int]) -> NDArray[np.bool_]:  # noqa: ANN401
     out = np.zeros(len(spans), dtype=np.bool_)
     start = 0
     for chunk in spans.chunks:
-        named = np.isin(chunk.flatten().field("family").to_numpy(), sorted(families))
-        owners = np.repeat(np.arange(len(chunk)), chunk.value_lengths().to_numpy())
+        named = np.isin(values(chunk.flatten().field("family"), np.int16), sorted(families))
+        owners = np.repeat(np.arange(len(chunk)), values(chunk.value_lengths(), np.int32))
         out[start + owners[named]] = True
         start += len(chunk)
     return out

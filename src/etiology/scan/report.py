@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from etiology.scan.inputs import Bad
-from etiology.scan.plan import Manifest, load, manifests
+from etiology.scan.plan import Manifest, load, manifests, why_not
 
 
 @dataclass(frozen=True)
 class Report:
-    """``missing``: shards without a valid manifest. ``bad``: (shard, rows and their place). ``counts`` are sums."""
+    """``missing``: shards that are not done, and why. ``bad``: (shard, rows and their place). ``counts`` are sums."""
 
     shards: int
     missing: tuple[str, ...]
@@ -34,7 +34,7 @@ def report(folder: Path) -> Report:
     done = [m for m in found if m is not None]
     return Report(
         shards=len(found),
-        missing=tuple(n for n, m in zip(names, found, strict=True) if m is None),
+        missing=tuple(f"{n}: {why_not(folder, i)}" for i, (n, m) in enumerate(zip(names, found, strict=True)) if m is None),
         bad=tuple((m.shard, bad) for m in done for bad in m.bad),
         rows=sum(m.rows for m in done),
         bytes=sum(m.bytes for m in done),

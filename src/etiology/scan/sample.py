@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from etiology.core.errors import ScanError
 from etiology.scan import step
-from etiology.scan.cascade import settings_of
+from etiology.scan.arrays import codes, floats
+from etiology.scan.cascade import STAGES, settings_of
 from etiology.scan.inputs import read
 from etiology.scan.plan import digest, load, manifests, written
 from etiology.store import sha256_of_file
@@ -77,7 +77,6 @@ def _drawn(folder: Path, each: int, seed: int) -> Iterator[Item]:
     scanned = manifests(folder)
     if any(m is None for m in scanned):
         raise ScanError(f"{folder}: not all of it is scanned; run etiology scan again, then review")
-    strata, sizes = _strata(folder, len(scanned))
     held, sizes = _strata(folder, len(scanned), each, seed)
     chosen: dict[int, dict[int, tuple[str, float]]] = {}
     for name, places in sorted(held.items()):
@@ -98,8 +97,8 @@ def _strata(folder: Path, shards: int, each: int, seed: int) -> tuple[dict[str, 
     rng = np.random.default_rng(seed)
     for number in range(shards):
         table = step.attributes(folder, number)
-        score = table["score"].to_numpy().astype(np.float64)
-        names = _names(score, np.asarray(table["stage"].cast("string").to_pylist(), dtype=str), edges)
+        score = floats(table["score"], np.nan)
+        names = _names(score, np.asarray(STAGES)[codes(table["stage"], STAGES)], edges)
         lot = rng.random(len(names))
         for name in np.unique(names[names != ""]).tolist():
             mine = np.flatnonzero(names == name)
@@ -111,8 +110,8 @@ def _strata(folder: Path, shards: int, each: int, seed: int) -> tuple[dict[str, 
 
 
 def _edges(folder: Path, shards: int) -> NDArray[np.float64]:
-    scores = [pc.drop_null(step.attributes(folder, i)["score"]).to_numpy() for i in range(shards)]
-    every = np.concatenate(scores) if scores else np.zeros(0)
+    scores = [floats(step.attributes(folder, i)["score"], np.nan) for i in range(shards)]
+    every = np.concatenate([s[~np.isnan(s)] for s in scores])
     return np.unique(np.quantile(every, np.linspace(0, 1, PARTS + 1)[1:-1])) if len(every) else np.zeros(0)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from etiology.core.errors import ScanError
-from etiology.scan.cascade import SCHEMA, Cascade, settings_of
+from etiology.scan.arrays import there, values
+from etiology.scan.cascade import SCHEMA, STAGES, Cascade, settings_of
 from etiology.scan.inputs import Bad, Corpus, Shard, read
 from etiology.scan.matching import Compiled
 from etiology.scan.plan import Manifest, Plan, digest, record, written
@@ -67,14 +68,19 @@ class Scan:
                 if not len(piece.texts):
                     continue
                 table = cascade(piece, shard.name)
-                rows, size = rows + table.num_rows, size + pc.sum(table["bytes"]).as_py()
-                counts.update(
-                    {v["values"]: v["counts"] for v in table["stage"].cast(pa.string()).value_counts().to_pylist()}
-                )
+                rows, size = rows + table.num_rows, size + int(values(table["bytes"], np.int64).sum())
+                counts.update(_stages(table))
                 held = _flushed([*held, table], writer, GROUP_ROWS)
             _flushed(held, writer, 0)
         files = {str(path.relative_to(self.folder)): sha256_of_file(path)}
         return Manifest(shard.name, number, name, files, rows, size, tuple(bad), dict(counts))
+
+
+def _stages(table: Any) -> dict[str, int]:  # noqa: ANN401
+    """How many documents each stage was the last of, and how many were scored."""
+    found = np.bincount(values(table["stage"].indices, np.int8), minlength=len(STAGES)).tolist()
+    scored = int(there(table["score"]).sum())
+    return {**{name: n for name, n in zip(STAGES, found, strict=True) if n}, **({"scored": scored} if scored else {})}
 
 
 def _flushed(held: list[Any], writer: Any, least: int) -> list[Any]:  # noqa: ANN401

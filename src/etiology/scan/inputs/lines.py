@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etiology.core.errors import ScanError
+from etiology.scan.arrays import strings
 from etiology.scan.inputs import PIECE_BYTES, Bad, Columns, Corpus, Piece, Shard, damage, sha256
 from etiology.scan.texts import large
 
@@ -117,7 +118,7 @@ def _pieces(block: bytes, first: int, offset: int, columns: Columns) -> Iterator
         ends = np.append(ends, len(block))
     offsets = np.concatenate([[0], ends])
     lines = pa.Array.from_buffers(
-        pa.large_binary(), len(ends), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(block)]
+        pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(block)]
     )
     yield from _parsed(lines, block, offsets, first, offset, columns)
 
@@ -185,7 +186,7 @@ def _one_by_one(lines: Any, ends: list[int], first: int, offset: int, columns: C
         ids.append(name)
         if reason:
             bad.append(Bad(first + i, 1, offset + ends[i], len(line), sha256(line), reason))
-    return Piece(first, pa.array(texts, pa.large_string()), pa.array(ids, pa.string()), tuple(bad), lines)
+    return Piece(first, strings(texts, pa.large_string()), strings(ids), tuple(bad), lines)
 
 
 def _line(line: bytes, columns: Columns) -> tuple[str | None, str | None, str]:

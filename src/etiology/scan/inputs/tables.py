@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from etiology.scan.arrays import strings
 from etiology.scan.inputs import PIECE_BYTES, Bad, Columns, Corpus, Piece, Shard, damage, sha256
 from etiology.scan.texts import large
 
@@ -135,7 +136,7 @@ def _text(column: Any, name: str, first: int, bad: dict[int, Bad]) -> Any:  # no
     try:
         texts = large(column)
     except (pa.ArrowException, UnicodeDecodeError):
-        texts = pa.array([_decoded(column, i, name, first, bad) for i in range(len(column))], pa.large_string())
+        texts = strings([_decoded(column, i, name, first, bad) for i in range(len(column))], pa.large_string())
     if texts.null_count:
         for i in pc.indices_nonzero(texts.is_null()).to_pylist():
             bad.setdefault(i, Bad(first + i, 1, 0, 0, sha256(b""), f"'{name}' is null"))

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from etiology.core.errors import ScanError
+from etiology.scan.arrays import strings
 from etiology.scan.inputs import PIECE_BYTES, Bad, Columns, Corpus, Piece, Shard, damage, sha256
 
 DROPPED: Final = re.compile(r"<(script|style|noscript|template)\b.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
@@ -83,10 +84,10 @@ class _Held:
     def piece(self, rows: bool) -> Piece:
         return Piece(
             self.first,
-            pa.array(self.texts, pa.large_string()),
-            pa.array(self.names, pa.string()),
+            strings(self.texts, pa.large_string()),
+            strings(self.names),
             tuple(self.bad),
-            pa.array(self.rows, pa.large_binary()) if rows else None,
+            strings(self.rows, pa.large_binary()) if rows else None,
         )
 
 
