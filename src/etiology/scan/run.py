@@ -23,8 +23,7 @@ from etiology.scan.inputs import Shard
 from etiology.scan.plan import Manifest, Plan, digest, done, load
 
 Work = Callable[[int, Shard], Manifest]
-Make = Callable[[Path, Plan], Work]
-"""What makes the work of a folder: `step.Scan` or `apply.Apply`."""
+"""Does one shard and writes its manifest: `step.Scan` or `apply.Apply`."""
 
 SLURM: Final = """#!/bin/bash
 #SBATCH --job-name=etiology-scan
@@ -43,33 +42,40 @@ class Task:
     """One task of a plan, as a block of a pipeline: calling it does its shards that are not done."""
 
     folder: str
-    make: Make
-
-    name = "etiology"
-    type = "scan"
 
     def __call__(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:  # noqa: ANN401, ARG002
         """Do task ``rank`` of ``world_size``, which must be the plan's."""
         plan = load(Path(self.folder))
         if world_size != plan.tasks:
             raise ScanError(f"{self.folder}: its plan has {plan.tasks} tasks, not {world_size}; give the same number")
-        for _ in shards_of(Path(self.folder), plan, rank, self.make):
+        for _ in shards_of(Path(self.folder), plan, rank):
             pass
         return iter(())
 
     run = __call__
 
 
-def shards_of(folder: Path, plan: Plan, task: int, make: Make) -> Iterator[Manifest]:
+def work_of(folder: Path, plan: Plan) -> Work:
+    """What does one shard of a plan: a scan's or an apply's."""
+    if "policy" in plan.settings:
+        from etiology.scan.apply import Apply
+
+        return Apply(folder, plan)
+    from etiology.scan.step import Scan
+
+    return Scan(folder, plan)
+
+
+def shards_of(folder: Path, plan: Plan, task: int) -> Iterator[Manifest]:
     """Do a task's shards that are not done, one by one."""
     work, name = None, digest(plan)
     for number, shard in plan.of(task):
         if done(folder, number, name) is None:
-            work = work or make(folder, plan)
+            work = work or work_of(folder, plan)
             yield work(number, shard)
 
 
-def run(folder: Path, workers: int, make: Make, show: Callable[[int, int], None] = lambda _done, _all: None) -> None:
+def run(folder: Path, workers: int, show: Callable[[int, int], None] = lambda _done, _all: None) -> None:
     """Do all that is not done, here. Workers take shards as they come: which one does which changes nothing."""
     plan = load(folder)
     name = digest(plan)
@@ -77,7 +83,7 @@ def run(folder: Path, workers: int, make: Make, show: Callable[[int, int], None]
     total = len(plan.shards)
     show(total - len(open_), total)
     if workers == 1 or len(open_) <= 1:
-        work = make(folder, plan) if open_ else None
+        work = work_of(folder, plan) if open_ else None
         for n, (number, shard) in enumerate(open_, start=1):
             assert work is not None
             work(number, shard)
@@ -85,7 +91,7 @@ def run(folder: Path, workers: int, make: Make, show: Callable[[int, int], None]
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(workers, len(open_)), context, initializer=_begin, initargs=(os.getpid(), str(folder), make)
+        min(workers, len(open_)), context, initializer=_begin, initargs=(os.getpid(), str(folder))
     ) as pool:
         futures = [pool.submit(_one, number, shard) for number, shard in open_]
         try:
@@ -102,7 +108,7 @@ _work: Work | None = None
 """Of a worker process."""
 
 
-def _begin(parent: int, folder: str, make: Make) -> None:
+def _begin(parent: int, folder: str) -> None:
     """In each worker: leave Ctrl-C to the parent, end when the parent is gone, load everything once."""
     global _work  # noqa: PLW0603 - a worker process has one work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -113,7 +119,7 @@ def _begin(parent: int, folder: str, make: Make) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    _work = make(Path(folder), load(Path(folder)))
+    _work = work_of(Path(folder), load(Path(folder)))
 
 
 def _one(number: int, shard: Shard) -> str:
@@ -128,10 +134,8 @@ def slurm_script(folder: Path, plan: Plan) -> str:
 
 def main() -> None:
     """``python -m etiology.scan.run DIR TASK``: what a cluster's job calls."""
-    from etiology.scan.step import Scan
-
     folder, task = Path(sys.argv[1]), int(sys.argv[2])
-    failed = sum(bool(m.failed or m.bad) for m in shards_of(folder, load(folder), task, Scan))
+    failed = sum(bool(m.failed or m.bad) for m in shards_of(folder, load(folder), task))
     sys.exit(1 if failed else 0)
 
 

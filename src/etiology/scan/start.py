@@ -6,7 +6,7 @@ from pathlib import Path
 from etiology.core.errors import ScanError
 from etiology.scan import calibrate, plan, policy, step
 from etiology.scan import run as running
-from etiology.scan.apply import Apply, copy_side_files, plan_of
+from etiology.scan.apply import copy_side_files, plan_of
 from etiology.scan.cascade import Cascade, Settings
 from etiology.scan.inputs import open_corpus
 from etiology.scan.matching import compiled
@@ -39,11 +39,6 @@ def begin_apply(scanned: Path, policy_path: Path, to: Path) -> plan.Plan:
     return made
 
 
-def maker(folder: Path) -> running.Make:
-    """What does the work of a folder's plan."""
-    return Apply if "policy" in plan.load(folder).settings else step.Scan
-
-
 def slurm(folder: Path) -> str:
     """The job script of a folder's plan."""
     return running.slurm_script(folder, plan.load(folder))
@@ -54,9 +49,9 @@ def run(folder: Path, executor: str, workers: int) -> None:
     if executor not in EXECUTORS:
         raise ScanError(f"no executor '{executor}'; give one of {', '.join(EXECUTORS)}")
     if executor == "local":
-        running.run(folder, workers, maker(folder), _show if sys.stderr.isatty() else lambda _done, _all: None)
+        running.run(folder, workers, _show if sys.stderr.isatty() else lambda _done, _all: None)
         return
-    task = running.Task(str(folder), maker(folder))
+    task = running.Task(str(folder))
     tasks = plan.load(folder).tasks
     try:
         if executor == "ray":

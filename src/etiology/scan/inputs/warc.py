@@ -8,7 +8,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from html import unescape
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 
@@ -33,33 +33,51 @@ def read(corpus: Corpus, shard: Shard, columns: Columns, rows: bool) -> Iterator
         from warcio.exceptions import ArchiveLoadFailed
     except ImportError as problem:
         raise ScanError("reading WARC needs warcio; run: pip install 'etiology[scan]'") from problem
-    with corpus.open(shard) as stream, corpus.open(shard) as again:
+    with corpus.open(shard) as stream:
         if shard.size == 0:
             yield damage(0, stream, 0, "zero bytes")
             return
-        held = _Held(0)
-        place = 0
+        held, tape = _Held(0), _Tape(stream)
         try:
-            records = ArchiveIterator(stream)
+            records = ArchiveIterator(tape)
             for record in records:
                 name, text, reason = _content(record)
-                start, length = place, records.get_record_offset() + records.get_record_length() - place
-                # The bytes from the end of the last record to the end of this one, whatever stands between them.
-                again.seek(start)
-                raw = again.read(length)
-                place = start + length
-                held.add(raw, name, text, start, reason)
+                records.read_to_end()  # with the blank lines between records, which belong to the one before
+                start = tape.start
+                held.add(tape.cut(records.offset), name, text, start, reason)
                 if held.size >= PIECE_BYTES:
                     yield held.piece(rows)
                     held = _Held(held.first + len(held.texts))
         except (ArchiveLoadFailed, OSError, EOFError, ValueError) as problem:
             yield held.piece(rows)
-            yield damage(held.first + len(held.texts), stream, 0, f"damaged after byte {place} ({problem})")
+            yield damage(held.first + len(held.texts), stream, tape.start, f"no whole record from here on ({problem})")
             return
         yield held.piece(rows)
-        again.seek(place)
-        if place == 0 or again.read(1):
-            yield damage(held.first + len(held.texts), stream, place, "no whole record from here on")
+        tape.read()
+        if tape.start == 0 or tape.kept:
+            yield damage(held.first + len(held.texts), stream, tape.start, "no whole record from here on")
+
+
+class _Tape:
+    """A stream that keeps what was read of it since the last cut: the records as they are stored."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.start, self.kept = stream, 0, bytearray()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.stream.read(size)
+        self.kept += data
+        return data
+
+    def tell(self) -> int:
+        return self.start + len(self.kept)
+
+    def cut(self, end: int) -> bytes:
+        """The bytes up to offset ``end``, which are then forgotten."""
+        data = bytes(self.kept[: end - self.start])
+        del self.kept[: end - self.start]
+        self.start = end
+        return data
 
 
 class _Held:
