@@ -16,6 +16,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -54,6 +55,7 @@ class Compiled:
     wholes: bytes
 
 
+@cache
 def compiled(families: Families) -> Compiled:
     """Errors: ScanError where hyperscan can't take a pattern."""
     dump = _hyperscan().dumpb
