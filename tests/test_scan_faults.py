@@ -55,7 +55,7 @@ def parquet_of(documents, **more):
 
 DOCUMENTS = scanning.rows(60)
 GROUPED = parquet_of(DOCUMENTS, row_group_size=20, compression="zstd", write_page_checksum=True)
-SECOND_GROUP = pq.ParquetFile(pa.BufferReader(GROUPED)).metadata.row_group(1).column(1).data_page_offset + 40
+SECOND_GROUP = pq.ParquetFile(pa.BufferReader(GROUPED)).metadata.row_group(1).column(1).dictionary_page_offset + 99
 ZIPPED = gzip.compress(scanning.jsonl(DOCUMENTS), mtime=0)
 LINES = scanning.jsonl(DOCUMENTS).splitlines(keepends=True)
 BIG = {"id": "big", "text": ("nothing to see here. " * 1_000_000)[:20_000_000] + " " + scanning.CUED[0]}
