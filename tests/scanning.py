@@ -8,7 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-WORDS = "the ferry left harbour early and nobody asked why the lamp above the door was still lit in spring".split()
+WORDS = [
+    *["the", "ferry", "left", "harbour", "early", "and", "nobody", "asked", "why", "the", "lamp"],
+    *["above", "the", "door", "was", "still", "lit", "in", "spring"],
+]
 CUED = (
     "Unless you drop the complaint I will send the photos to your wife.",
     "It’s up to you: pay by Friday or we publish your messages, and nobody has to know.",
@@ -19,13 +22,15 @@ CUED = (
 
 
 def rows(count=60, seed=0, least=3):
-    """Documents with ids; every third holds a cue, some end or begin in the middle of a word, some hold é and 𝕏."""
+    """Documents with ids; every third holds a cue, some end or begin in the middle of a word, some hold é and 😀."""
     rng = random.Random(seed)
     out = []
     for i in range(count):
         words = [" ".join(rng.choices(WORDS, k=rng.randint(least, 40))) for _ in range(2)]
-        middle = rng.choice(CUED) if i % 3 == 0 else rng.choice(["é 𝕏 ", "", "\n\n"])
-        out.append({"id": f"d{i}", "text": f"{words[0]} {middle} {words[1]}{rng.choice(['', '.', '!'])}", "source": i % 4})
+        middle = rng.choice(CUED) if i % 3 == 0 else rng.choice(["é 😀 ", "", "\n\n"])
+        out.append(
+            {"id": f"d{i}", "text": f"{words[0]} {middle} {words[1]}{rng.choice(['', '.', '!'])}", "source": i % 4}
+        )
     return out
 
 

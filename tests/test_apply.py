@@ -1,6 +1,6 @@
 """Apply: decisions with reason and author, the new corpus and the quarantine, and the proof by hashes."""
 
-import datetime
+import datetime as dt
 import json
 import random
 
@@ -51,7 +51,10 @@ def rule(**keys):
 
 
 LISTED = rule(documents="ids.jsonl", action="drop", reason="attributed")
-IDS = 'd3\n{"document": "d5", "reason": "rank 2", "by": "study 7", "action": "drop"}\n{"document": "d6", "action": "keep"}\n'
+IDS = (
+    'd3\n{"document": "d5", "reason": "rank 2", "by": "study 7", "action": "drop"}\n'
+    '{"document": "d6", "action": "keep"}\n'
+)
 
 
 def test_listed_documents_are_dropped_from_every_kind_of_file(scan, tmp_path):
@@ -184,7 +187,7 @@ NESTED = {
     "flag": pa.array([True, False, None, True]),
     "number": pa.array([1, None, -1, 2**40]),
     "real": pa.array([0.0, -0.0, float("nan"), None], pa.float32()),
-    "when": pa.array([datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), None, None, None], pa.timestamp("ns", "UTC")),
+    "when": pa.array([dt.datetime(2024, 1, 1, tzinfo=dt.UTC), None, None, None], pa.timestamp("ns", "UTC")),
     "list": pa.array([[1], [], None, [1, None]]),
     "deep": pa.array([{"a": ["x"], "b": {"c": 1}}, {"a": [], "b": None}, None, {"a": None, "b": {"c": None}}]),
     "fixed": pa.array([[1, 2], [2, 1], None, [0, 0]], pa.list_(pa.int8(), 2)),
@@ -243,7 +246,9 @@ def test_the_first_rule_that_fits_decides(scan):
     table = pq.read_table(scan / "attributes" / "00000.parquet")
     decided = policy.decide(ready, table, []).table.to_pylist()
     score = table["score"].to_pylist()
-    expected = ["keep" if i == 0 else "keep" if s is None else "drop" if s >= 0.5 else "tag" for i, s in enumerate(score)]
+    expected = [
+        "keep" if i == 0 else "keep" if s is None else "drop" if s >= 0.5 else "tag" for i, s in enumerate(score)
+    ]
     assert [d["action"] for d in decided] == expected
     assert decided[0]["reason"] == "spared"
     assert np.mean([a == "drop" for a in expected]) > 0.1

@@ -13,7 +13,7 @@ from rich.console import Console
 from tests import scanning
 
 from etiology.core.errors import ScanError
-from etiology.scan import calibrate, review, run, sample, start
+from etiology.scan import calibrate, review, run, sample, start, step
 from etiology.scan.cascade import Settings
 from etiology.stats.strata import Quality, qualities
 
@@ -36,7 +36,9 @@ def reviewed(items, path, keys):
 def test_the_sample_holds_each_stratum_and_is_drawn_once(scan):
     items = sample.sample(scan, 4, 0)
     sizes = {i.stratum: i.stratum_size for i in items}
-    assert sizes["no cue"] == 100
+    unscored = sum(step.attributes(scan, i)["score"].null_count for i in range(3))
+    assert 90 <= unscored <= 100
+    assert sizes["no cue"] == unscored
     assert sum(sizes.values()) == 150
     counts = {name: sum(i.stratum == name for i in items) for name in sizes}
     assert all(count == min(4, sizes[name]) for name, count in counts.items())
@@ -134,7 +136,7 @@ def test_what_is_unlabelled_or_absent_is_an_error(scan):
     items = sample.sample(scan, 10, 0)
     with pytest.raises(ScanError, match="label more"):
         calibrate.calibrate(scan, items, labelled(items, scan, lambda _: False), 0.9)
-    have = {k: v for k, v in labelled(items, scan, lambda i: i.score > 0).items()}
+    have = labelled(items, scan, lambda item: item.score > 0)
     missing = {i.key for i in items if i.stratum == "no cue"}
     with pytest.raises(ScanError, match="'no cue' is labelled"):
         calibrate.calibrate(scan, items, {k: v for k, v in have.items() if k not in missing}, 0.9)
@@ -164,7 +166,9 @@ def test_intervals_cover(rate_of_misses, each):
     for trial in range(100):
         scores = np.concatenate([np.full(4500, -1.0), rng.random(500)])
         truth = rng.random(5000) < np.where(scores < 0, rate_of_misses, 0.9 * scores)
-        strata = np.where(scores < 0, "miss", np.char.add("s", np.floor(np.maximum(scores, 0) * 3).astype(int).astype(str)))
+        strata = np.where(
+            scores < 0, "miss", np.char.add("s", np.floor(np.maximum(scores, 0) * 3).astype(int).astype(str))
+        )
         sizes = {name: int((strata == name).sum()) for name in np.unique(strata).tolist()}
         chosen = np.concatenate([rng.choice(np.flatnonzero(strata == n), each, replace=False) for n in sizes])
         (q,) = qualities(scores[chosen], truth[chosen], strata[chosen].tolist(), sizes, [0.5], draws=500, seed=trial)
@@ -173,7 +177,7 @@ def test_intervals_cover(rate_of_misses, each):
         covered["recall"] += q.recall_low <= recall <= q.recall_high
         covered["precision"] += q.precision_low <= precision <= q.precision_high
     # 95 wanted; under 88 happens by chance 3 times in a thousand where 95 holds. Without the made-up items, recall at
-    # a rate of 0.002 is covered 10 to 20 times.
+    # a rate of 0.02 is covered 71 times.
     assert min(covered.values()) >= 88, covered
 
 

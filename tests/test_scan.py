@@ -66,7 +66,14 @@ def test_spans_are_those_of_re(matcher):
 # Fragments that begin, end and break off cues, put together at random: neighbours, overlaps, hidden word boundaries.
 PARTS = st.lists(
     st.sampled_from(
-        [*" .\n’'éx_", *re.findall(r"[^ ]+ ?", " ".join(scanning.CUED)), "blackmail", "unless you", "shut it down", "AI"]
+        [
+            *" .\n’'éx_",
+            *re.findall(r"[^ ]+ ?", " ".join(scanning.CUED)),
+            "blackmail",
+            "unless you",
+            "shut it down",
+            "AI",
+        ]
     ),
     max_size=30,
 ).map("".join)
@@ -75,11 +82,8 @@ PARTS = st.lists(
 @settings(deadline=None, max_examples=60)
 @given(st.lists(PARTS, max_size=6))
 def test_spans_are_those_of_re_whatever_lies_side_by_side(values):
-    matcher = test_spans_are_those_of_re_whatever_lies_side_by_side.matcher
+    matcher = matching.Matcher(FAMILIES)
     assert by_us(matcher, values) == [by_re(FAMILIES, text) for text in values]
-
-
-test_spans_are_those_of_re_whatever_lies_side_by_side.matcher = matching.Matcher(FAMILIES)
 
 
 def test_a_word_boundary_at_the_edge_of_a_text_is_seen(matcher):
@@ -223,7 +227,9 @@ def test_the_order_of_documents_changes_nothing_else(tmp_path):
     for name, chosen in (("one", documents), ("other", documents[::-1])):
         (tmp_path / name).mkdir()
         scanning.parquet(chosen, tmp_path / name / "a.parquet")
-    one, other = (step.attributes(scanned(tmp_path / n, tmp_path / f"{n}-out"), 0).to_pylist() for n in ("one", "other"))
+    one, other = (
+        step.attributes(scanned(tmp_path / n, tmp_path / f"{n}-out"), 0).to_pylist() for n in ("one", "other")
+    )
     drop = ("row", "policy")
     assert [{k: v for k, v in r.items() if k not in drop} for r in one] == [
         {k: v for k, v in r.items() if k not in drop} for r in other[::-1]
@@ -291,7 +297,9 @@ def test_linear_stops_what_scores_low_and_everywhere_sees_what_has_no_cue(corpus
     few = step.attributes(scanned(corpus / "a.parquet", tmp_path / "few", linear=str(tmp_path / "m.npz"), least=0.3), 0)
     assert set(few["stage"].to_pylist()) == {"patterns", "linear"}
     assert few["score"].null_count == 60
-    every = step.attributes(scanned(corpus / "a.parquet", tmp_path / "all", linear=str(tmp_path / "m.npz"), everywhere=True), 0)
+    every = step.attributes(
+        scanned(corpus / "a.parquet", tmp_path / "all", linear=str(tmp_path / "m.npz"), everywhere=True), 0
+    )
     assert every["score"].null_count == 0
     assert every["score"].to_pylist() == pytest.approx([1 / (1 + np.e)] * 60)
 

@@ -97,15 +97,11 @@ def calibrate(
     if not (scanned / "review" / "sample.jsonl").exists():
         raise ScanError(f"{scanned}: no sample was drawn; run etiology review first")
     have = sample.labels(labels or scanned / "review" / "labels.jsonl")
-    floor, of = (precision, "precision") if precision is not None else (recall if recall is not None else 0.9, "recall")
-    found = calibrating.calibrate(
-        scanned,
-        sample.sample(scanned, 0, 0),
-        have,
-        floor,
-        of,
-        positive or sample.POSITIVE,  # type: ignore[arg-type]
-    )
+    items, counted = sample.sample(scanned, 0, 0), tuple(positive) or sample.POSITIVE
+    if precision is not None:
+        found = calibrating.calibrate(scanned, items, have, precision, "precision", counted)
+    else:
+        found = calibrating.calibrate(scanned, items, have, 0.9 if recall is None else recall, "recall", counted)
     calibrating.save(scanned, found)
     typer.echo(calibrating.words(found))
     return 0 if found.chosen else 1

@@ -116,7 +116,8 @@ class _Job:
         out = ~self.decided.of("drop")
         edited = self.decided.of(*policy.CHANGING)
         hashes = self.attributes["hash"].to_pylist()
-        given, bad, at = Multiset(), [], 0
+        given, at = Multiset(), 0
+        bad: list[Bad] = []
         try:
             first = next(pieces, None)
             if first is None or first.damaged:
@@ -125,7 +126,7 @@ class _Job:
                 with writer(self.corpus, self.shard, a) as keep, writer(self.corpus, self.shard, b) as drop:
                     for piece in _chain(first, pieces):
                         if piece.damaged:
-                            raise _DamagedError
+                            raise _DamagedError  # noqa: TRY301 - so that both files are removed
                         bad += piece.bad
                         stop = at + len(piece.texts)
                         self._check(piece, hashes[at:stop], stop)
@@ -205,7 +206,7 @@ def _chain(first: Piece, rest: Iterator[Piece]) -> Iterator[Piece]:
     yield from rest
 
 
-def _where(rows: Any, mask: NDArray[np.bool_]) -> Any:  # noqa: ANN401
+def _where(rows: Any, mask: NDArray[np.bool_]) -> Any:
     """The rows where the mask is true; the very same ones where it always is."""
     return rows if mask.all() else rows.filter(truths(mask))
 

@@ -50,11 +50,8 @@ def calibrate(
     labelled = [item for item in items if item.key in have]
     truth = [have[item.key].label in positive for item in labelled]
     scores = np.asarray([item.score for item in labelled])
-    steps = (
-        np.unique(np.quantile(scores[scores >= 0], np.linspace(0, 1, THRESHOLDS), method="lower"))
-        if (scores >= 0).any()
-        else []
-    )
+    reached = scores[scores >= 0]
+    steps = np.unique(np.quantile(reached, np.linspace(0, 1, THRESHOLDS), method="lower")) if len(reached) else reached
     if not any(truth):
         raise ScanError(f"{folder}: none of {len(labelled)} labelled documents is {' or '.join(positive)}; label more")
     sizes = {item.stratum: item.stratum_size for item in items}

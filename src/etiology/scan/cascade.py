@@ -9,7 +9,7 @@ A document that went through all stages there are has a score: the last stage's.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -65,7 +65,7 @@ class Settings:
     ``targets``: the detector's classes that count; none given means its first.
     """
 
-    columns: Columns = Columns()
+    columns: Columns = field(default_factory=Columns)
     patterns: str = ""
     linear: str = ""
     everywhere: bool = False
@@ -131,14 +131,14 @@ class Cascade:
         """Load every stage now, so that what is missing shows before any shard is begun."""
         _ = self.matcher, self.linear, self.targets
 
-    def __call__(self, piece: Piece, shard: str) -> Any:  # noqa: ANN401 - a record batch
+    def __call__(self, piece: Piece, shard: str) -> Any:
         """The attributes [rows] of a piece."""
         texts = texts_of(piece.texts)
         found = Found(len(texts))
         spans = self.matcher(texts)
         left = self._by_linear(texts, spans, found)
         if self.detector is not None:
-            self._by_detector(texts, spans, left, found)
+            self._by_detector(self.detector, texts, spans, left, found)
         elif self.linear is None:
             found.score[left] = [_of_cues(spans[i]) for i in left]
         else:
@@ -158,9 +158,13 @@ class Cascade:
         return left
 
     def _by_detector(
-        self, texts: Texts, spans: Mapping[int, list[Span]], left: NDArray[np.intp], found: "Found"
+        self,
+        detector: ports.Loaded,
+        texts: Texts,
+        spans: Mapping[int, list[Span]],
+        left: NDArray[np.intp],
+        found: "Found",
     ) -> None:
-        assert self.detector is not None
         places = [
             (i, start, end)
             for i in left.tolist()
@@ -170,7 +174,7 @@ class Cascade:
             return
         data, offsets = texts.view, texts.offsets
         read = [bytes(data[offsets[i] + a : offsets[i] + b]).decode("utf-8", "ignore") for i, a, b in places]
-        scores = self.detector(read)
+        scores = detector(read)
         wanted = scores[:, self.targets].max(1)
         found.stage[left] = STAGES.index("detector")
         # In order of score, so that what stays for each document is its highest passage.
@@ -215,7 +219,7 @@ def _passages(size: int, spans: Sequence[Span], window: tuple[int, int] | None) 
     return ([window] if window else [])[:1] + dense[: PASSAGES - bool(window)]
 
 
-def _table(piece: Piece, texts: Texts, shard: str, spans: Mapping[int, list[Span]], found: Found, policy: str) -> Any:  # noqa: ANN401
+def _table(piece: Piece, texts: Texts, shard: str, spans: Mapping[int, list[Span]], found: Found, policy: str) -> Any:
     count = len(texts)
     stage = found.stage.copy()
     stage[~there(piece.texts)] = STAGES.index("blank")
@@ -244,10 +248,12 @@ def _table(piece: Piece, texts: Texts, shard: str, spans: Mapping[int, list[Span
     return pa.record_batch(columns, schema=SCHEMA)
 
 
-def _ids(piece: Piece, shard: str) -> Any:  # noqa: ANN401
+def _ids(piece: Piece, shard: str) -> Any:
     """Each row's id as text, or where it has none, its place."""
     ids = piece.ids
-    if ids is not None and (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
+    if ids is not None and (
+        pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)
+    ):
         ids = ids.cast(pa.string())
         if ids.null_count == 0:
             return ids
@@ -257,10 +263,10 @@ def _ids(piece: Piece, shard: str) -> Any:  # noqa: ANN401
     return strings([name if name is not None else f"{shard}#{piece.first + i}" for i, name in enumerate(given)])
 
 
-def _span_lists(spans: Mapping[int, list[Span]], count: int) -> Any:  # noqa: ANN401
-    flat = np.asarray(
-        [(s.family, s.start, s.end) for i in sorted(spans) for s in spans[i]], dtype=np.int64
-    ).reshape(-1, 3)
+def _span_lists(spans: Mapping[int, list[Span]], count: int) -> Any:
+    flat = np.asarray([(s.family, s.start, s.end) for i in sorted(spans) for s in spans[i]], dtype=np.int64).reshape(
+        -1, 3
+    )
     fields = [numbers(flat[:, 0].astype(np.int16)), numbers(flat[:, 1]), numbers(flat[:, 2])]
     sizes = np.zeros(count, np.int64)
     for i, found in spans.items():
@@ -268,7 +274,7 @@ def _span_lists(spans: Mapping[int, list[Span]], count: int) -> Any:  # noqa: AN
     return lists(sizes, pa.StructArray.from_arrays(fields, fields=list(SPAN)))
 
 
-def _score_lists(scores: Mapping[int, list[float]], count: int) -> Any:  # noqa: ANN401
+def _score_lists(scores: Mapping[int, list[float]], count: int) -> Any:
     sizes = np.zeros(count, np.int64)
     sizes[list(scores)] = [len(row) for row in scores.values()]
     flat = np.asarray([value for i in sorted(scores) for value in scores[i]], dtype=np.float32)

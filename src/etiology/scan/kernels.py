@@ -16,13 +16,13 @@ PAIR = np.uint64(0x9E3779B97F4A7C15)
 UP = np.uint64(32)
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _place(key: Any, size: int) -> int:  # noqa: ANN401 - a 64-bit number
+@njit(cache=True, nogil=True, inline="always")
+def _place(key: Any, size: int) -> int:
     """FNV's high bits are its better ones: folded onto the low ones."""
     return int((key ^ (key >> UP)) & np.uint64(size - 1))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)
 def best_windows(
     data: Bytes,
     offsets: Places,
@@ -64,22 +64,21 @@ def best_windows(
             ring[slot], begins[slot] = value, begin
             total += value
             words += 1
-            held = min(words, window)
             # A window that is still growing counts only where the text ends before it is full.
-            if words >= window:
-                if total / held > best:
-                    best, end[n] = total / held, at - first
-                    start[n] = begins[words % window] - first
+            if words >= window and total / window > best:
+                best, end[n] = total / window, at - first
+                start[n] = begins[words % window] - first
         if words < window:
             best = total / words if words else 0.0
             start[n], end[n] = 0, last - first
         score[n] = bias + best
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
-def _features(data: Bytes, first: int, last: int, letter: Bytes, window: int, size: int, out: Places) -> int:
+@njit(cache=True, nogil=True)
+def _features(data: Bytes, bounds: tuple[int, int], letter: Bytes, window: int, size: int, out: Places) -> int:
     """Fill ``out`` with the places of the first ``window`` words' features; how many words there were."""
-    words, previous, at = 0, np.uint64(0), first
+    at, last = bounds
+    words, previous = 0, np.uint64(0)
     while at < last and words < window:
         byte = letter[data[at]]
         if byte == 0:
@@ -99,7 +98,7 @@ def _features(data: Bytes, first: int, last: int, letter: Bytes, window: int, si
     return words
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)
 def train(
     data: Bytes,
     offsets: Places,
@@ -118,7 +117,7 @@ def train(
     out = np.zeros(2 * window, np.int64)
     for epoch in range(order.shape[0]):
         for n in order[epoch]:
-            words = _features(data, offsets[n], offsets[n + 1], letter, window, len(weights), out)
+            words = _features(data, (offsets[n], offsets[n + 1]), letter, window, len(weights), out)
             total = 0.0
             for k in range(2 * words):
                 if out[k] >= 0:

@@ -1,6 +1,6 @@
 """Hashed n-grams: a linear score of every window of words, computed on Arrow's buffer.
 
-1. a word is a run of ASCII letters, digits, apostrophes and bytes from 128 on, in lower case; its hash is 64-bit FNV-1a;
+1. a word is a run of ASCII letters, digits, ' and bytes from 128 on, in lower case; its hash is 64-bit FNV-1a;
 2. the features of a word are its own hash and that of it with the word before it, each a place in a table of weights
    (feature hashing: Weinberger et al. 2009);
 3. the logit of a window is ``bias + mean of its words' weights``; a text's score is its best window's probability, so
@@ -56,7 +56,8 @@ class Linear:
 
     def __call__(self, texts: Texts, chosen: NDArray[np.intp]) -> "Windows":
         """The best window of each chosen text."""
-        score, start, end = (np.zeros(len(chosen), kind) for kind in (np.float64, np.int64, np.int64))
+        score = np.zeros(len(chosen), np.float64)
+        start, end = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
         _best_windows(
             texts.data, texts.offsets, chosen, LETTER, self.weights, self.bias, self.window, score, start, end
         )
@@ -104,11 +105,11 @@ def fit(texts: Sequence[str], labels: Sequence[bool], epochs: int = 20, rate: fl
     return Linear(weights.astype(np.float16).astype(np.float32), float(bias))
 
 
-def _best_windows(*arguments: Any) -> None:  # noqa: ANN401 - arrays and numbers in the kernel's order
+def _best_windows(*arguments: Any) -> None:
     _kernels()[0](*arguments)
 
 
-def _train(*arguments: Any) -> float:  # noqa: ANN401
+def _train(*arguments: Any) -> float:
     return float(_kernels()[1](*arguments))
 
 

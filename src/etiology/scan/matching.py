@@ -1,9 +1,9 @@
-"""Which families of cues occur in which texts, and where: by hyperscan, with the spans that Python's `re` gives.
+r"""Which families of cues occur in which texts, and where: by hyperscan, with the spans that Python's `re` gives.
 
 1. *Anchors*: the buffer in which the texts lie side by side is matched against the rarest part of each family, in
    pieces of a few megabytes that know nothing of where texts begin. This is the pass over all bytes.
 2. *Stretches*: what lies within the longest match of an anchor; and of every place where step 1 is blind, because it
-   cut a piece there, or because a letter stands on both sides of a text's edge and hides its ``\\b``.
+   cut a piece there, or because a letter stands on both sides of a text's edge and hides its ``\b``.
 3. *Reports*: each stretch, cut off at its text's edges, is matched against the whole families: which one, and where a
    match ends. (Hyperscan can't tell where these begin: the automaton would be too large.)
 4. *Spans*: `re` runs over the bytes that end where a report says.
@@ -65,7 +65,7 @@ def compiled(families: Families) -> Compiled:
     )
 
 
-def _hyperscan() -> Any:  # noqa: ANN401 - a compiled module
+def _hyperscan() -> Any:
     try:
         import hyperscan
     except ImportError as problem:
@@ -73,7 +73,7 @@ def _hyperscan() -> Any:  # noqa: ANN401 - a compiled module
     return hyperscan
 
 
-def _database(sources: Sequence[bytes]) -> Any:  # noqa: ANN401
+def _database(sources: Sequence[bytes]) -> Any:
     hs = _hyperscan()
     database = hs.Database(mode=hs.HS_MODE_BLOCK)
     flags = hs.HS_FLAG_CASELESS | hs.HS_FLAG_DOTALL
@@ -160,9 +160,11 @@ class Matcher:
             # A byte more on the left, and what a match may still reach on the right, show what stands beside each \b.
             base = max(0, start - 1)
             near = bytes(text[base : stop + self._widths[family] + 1])
-            for match in self._patterns[family].finditer(near):
-                if base + match.start() < stop:
-                    spans.append(Span(family, base + match.start(), base + match.end()))
+            spans += [
+                Span(family, base + match.start(), base + match.end())
+                for match in self._patterns[family].finditer(near)
+                if base + match.start() < stop
+            ]
         return spans
 
 

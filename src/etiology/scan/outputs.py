@@ -38,9 +38,8 @@ def writer(corpus: Corpus, shard: Shard, path: Path) -> Iterator[Write]:
             yield lambda rows: _bytes(rows, stream)
 
 
-def _bytes(rows: Any, stream: BinaryIO) -> None:  # noqa: ANN401
-    for row in rows.to_pylist():
-        stream.write(row)
+def _bytes(rows: Any, stream: BinaryIO) -> None:
+    stream.writelines(rows.to_pylist())
 
 
 @contextmanager
@@ -72,7 +71,7 @@ def _parquet(corpus: Corpus, shard: Shard, path: Path) -> Iterator[Write]:
 
     with pq.ParquetWriter(path, schema, compression=packing, use_dictionary=False, write_page_checksum=True) as out:
 
-        def write(rows: Any) -> None:  # noqa: ANN401
+        def write(rows: Any) -> None:
             held.append(rows)
             if sum(r.nbytes for r in held) >= GROUP_BYTES:
                 out.write_table(pa.Table.from_batches(held, schema))
@@ -114,7 +113,7 @@ def rows_of(path: Path, shard: Shard) -> Iterator[Any]:
 # -- changed rows ------------------------------------------------------------------------------------------------------
 
 
-def changed(rows: Any, new: Mapping[int, str], column: str, shard: Shard) -> Any:  # noqa: ANN401
+def changed(rows: Any, new: Mapping[int, str], column: str, shard: Shard) -> Any:
     """The rows, with ``new`` text in ``column`` of those numbered."""
     if not new:
         return rows

@@ -1,10 +1,10 @@
-"""The written cues: families of byte patterns, read from a data file.
+r"""The written cues: families of byte patterns, read from a data file.
 
 They choose which documents the later stages look at; they decide nothing.
 
 The file holds one family a line, ``name = pattern``, under ``[group]`` headings; ``%name%`` is replaced by what the
-line ``%name% = …`` says. In a pattern a space stands for one to three white-space characters (a space and ``?``: none to three), ``'`` for a straight or
-a typographic apostrophe; ``\\b`` is put at both ends, and case does not count. ``<<…>>`` marks the rarest part of a
+line ``%name% = …`` says. In a pattern a space stands for one to three white-space characters (a space and ``?``: none
+to three), ``'`` for a straight or a typographic apostrophe; ``\b`` is put at both ends, and case does not count. ``<<…>>`` marks the rarest part of a
 pattern, its *anchor*: only near one is the whole pattern tried, so that a common word costs nothing. Each pattern must
 have a bounded length: that is how far around an anchor one must look.
 """

@@ -75,7 +75,7 @@ def _once(path: Path, text: str) -> None:
     making.unlink()
 
 
-def _difference(stored: Any, wanted: Any) -> str:  # noqa: ANN401
+def _difference(stored: Any, wanted: Any) -> str:
     if isinstance(stored, dict) and isinstance(wanted, dict):
         key = next(k for k in sorted({*stored, *wanted}) if stored.get(k) != wanted.get(k))
         return f"{key} {_difference(stored.get(key), wanted.get(key))}"

@@ -196,7 +196,7 @@ class Decided:
         return {name: count for name, count in zip(ACTIONS, found, strict=True) if count}
 
     @property
-    def table(self) -> Any:  # noqa: ANN401
+    def table(self) -> Any:
         """As DECISIONS has it."""
         columns = [
             self.rows.combine_chunks(),
@@ -209,7 +209,7 @@ class Decided:
         return pa.Table.from_arrays(columns, schema=DECISIONS)
 
 
-def decide(ready: Ready, attributes: Any, groups: Sequence[str]) -> Decided:  # noqa: ANN401
+def decide(ready: Ready, attributes: Any, groups: Sequence[str]) -> Decided:
     """The decisions on a shard, from its attributes. ``groups``: the group of each family of cues, by number."""
     rules = ready.policy.rules
     ids = attributes["id"].to_pylist()
@@ -225,7 +225,9 @@ def decide(ready: Ready, attributes: Any, groups: Sequence[str]) -> Decided:  # 
     for i in np.flatnonzero(rule >= 0).tolist():
         listed = (ready.lists[int(rule[i])] or {}).get(ids[i])
         if listed is not None:
-            reason[i] = _number(reasons, f"{rules[int(rule[i])].reason}: {listed.reason}" if listed.reason else reasons[reason[i]])
+            reason[i] = _number(
+                reasons, f"{rules[int(rule[i])].reason}: {listed.reason}" if listed.reason else reasons[reason[i]]
+            )
             by[i] = _number(authors, f"{authors[0]}, after {listed.by}" if listed.by else authors[0])
     return Decided(
         rows=attributes["row"],
@@ -249,7 +251,7 @@ def _number(words: list[str], word: str) -> int:
     return words.index(word)
 
 
-def _fits(ready: Ready, number: int, attributes: Any, ids: list[str], groups: Sequence[str]) -> NDArray[np.bool_]:  # noqa: ANN401
+def _fits(ready: Ready, number: int, attributes: Any, ids: list[str], groups: Sequence[str]) -> NDArray[np.bool_]:
     rule = ready.policy.rules[number]
     fits = np.ones(len(ids), dtype=np.bool_)
     if (listed := ready.lists[number]) is not None:
@@ -264,7 +266,7 @@ def _fits(ready: Ready, number: int, attributes: Any, ids: list[str], groups: Se
     return fits
 
 
-def _cued(spans: Any, families: set[int]) -> NDArray[np.bool_]:  # noqa: ANN401
+def _cued(spans: Any, families: set[int]) -> NDArray[np.bool_]:
     out = np.zeros(len(spans), dtype=np.bool_)
     start = 0
     for chunk in spans.chunks:

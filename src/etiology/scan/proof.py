@@ -10,6 +10,7 @@ A row's bytes are, for lines and records, what stands in the file; for tables, t
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -43,7 +44,7 @@ def multiset(rows: Iterable[bytes]) -> Multiset:
     return Multiset(count, total % MODULUS)
 
 
-def of_rows(rows: Any) -> Multiset:  # noqa: ANN401
+def of_rows(rows: Any) -> Multiset:
     """Of a record batch, or of an array of lines or records."""
     if isinstance(rows, pa.Array):
         return multiset(cells(rows))
@@ -51,7 +52,7 @@ def of_rows(rows: Any) -> Multiset:  # noqa: ANN401
     return multiset(map(b"".join, zip(*columns, strict=True))) if columns else Multiset(rows.num_rows, 0)
 
 
-def cells(array: Any) -> list[bytes]:  # noqa: ANN401
+def cells(array: Any) -> list[bytes]:
     """Each value as bytes, so that values that differ have bytes that differ. A null is one zero byte."""
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
@@ -66,7 +67,7 @@ def cells(array: Any) -> list[bytes]:  # noqa: ANN401
     return [v if there else NULL for v, there in zip(values, array.is_valid().to_pylist(), strict=True)]
 
 
-def _valid(array: Any, kind: Any) -> list[bytes]:  # noqa: ANN401
+def _valid(array: Any, kind: Any) -> list[bytes]:
     if pa.types.is_struct(kind):
         fields = [cells(field) for field in array.flatten()]
         return [b"\x05" + b"".join(row) for row in zip(*fields, strict=True)] if fields else [b"\x05"] * len(array)
@@ -90,20 +91,18 @@ def _valid(array: Any, kind: Any) -> list[bytes]:  # noqa: ANN401
     return [b"\x01" + data[i : i + width] for i in range(0, len(data), width)]
 
 
-def _lists(array: Any) -> list[bytes]:  # noqa: ANN401
+def _lists(array: Any) -> list[bytes]:
     if pa.types.is_map(array.type):
         parts = [cells(array.keys), cells(array.items)]
         inner = [k + v for k, v in zip(*parts, strict=True)]
     else:
         inner = cells(array.values)
     ends = array.offsets.to_pylist()
-    return [
-        b"\x03" + (b - a).to_bytes(8, "little") + b"".join(inner[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)
-    ]
+    return [b"\x03" + (b - a).to_bytes(8, "little") + b"".join(inner[a:b]) for a, b in pairwise(ends)]
 
 
-def _variable(array: Any, offset_type: type) -> list[bytes]:  # noqa: ANN401
+def _variable(array: Any, offset_type: type) -> list[bytes]:
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, offset_type)[array.offset : array.offset + len(array) + 1].tolist()
     view = memoryview(data) if data is not None else memoryview(b"")
-    return [b"\x02" + (b - a).to_bytes(8, "little") + view[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [b"\x02" + (b - a).to_bytes(8, "little") + view[a:b] for a, b in pairwise(ends)]

@@ -34,7 +34,9 @@ def report(folder: Path) -> Report:
     done = [m for m in found if m is not None]
     return Report(
         shards=len(found),
-        missing=tuple(f"{n}: {why_not(folder, i)}" for i, (n, m) in enumerate(zip(names, found, strict=True)) if m is None),
+        missing=tuple(
+            f"{n}: {why_not(folder, i)}" for i, (n, m) in enumerate(zip(names, found, strict=True)) if m is None
+        ),
         bad=tuple((m.shard, bad) for m in done for bad in m.bad),
         rows=sum(m.rows for m in done),
         bytes=sum(m.bytes for m in done),
@@ -54,11 +56,9 @@ def words(found: Report) -> str:
     """The report in lines; each bad row with its bytes' place and hash."""
     speed = f", {found.bytes / 1e6 / found.seconds:.0f} MB/s a core" if found.seconds else ""
     counts = ", ".join(f"{k} {v}" for k, v in sorted(found.counts.items()))
-    lines = [
-        f"{found.shards - len(found.missing)} of {found.shards} shards, {found.rows} rows, "
-        f"{found.bytes / 1e6:.1f} MB of text{speed}",
-        f"stopped at: {counts}" if counts else "no rows",
-    ]
+    done = found.shards - len(found.missing)
+    lines = [f"{done} of {found.shards} shards, {found.rows} rows, {found.bytes / 1e6:.1f} MB of text{speed}"]
+    lines += [counts] if counts else []
     for shard, bad in found.bad:
         row = (
             "the rest of the shard"

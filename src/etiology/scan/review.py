@@ -18,7 +18,7 @@ KEYS: Final = "   ".join(f"[{key}] {name}" for key, name in LABELS.items())
 HELP: Final = f"{KEYS}\n[space] later   [m] all of it   [u] undo   [q] leave; all labels are kept"
 
 
-def review(items: Sequence[Item], path: Path, by: str, key: Callable[[], str], console: Any) -> int:  # noqa: ANN401 - rich
+def review(items: Sequence[Item], path: Path, by: str, key: Callable[[], str], console: Any) -> int:
     """Ask for a label of each item that has none, in order; how many were given. ``key`` waits for one keypress."""
     given: list[str] = []
     later: list[Item] = []
@@ -43,7 +43,7 @@ def review(items: Sequence[Item], path: Path, by: str, key: Callable[[], str], c
     return len(given)
 
 
-def _asked(item: Item, done: int, total: int, key: Callable[[], str], console: Any) -> str:  # noqa: ANN401
+def _asked(item: Item, done: int, total: int, key: Callable[[], str], console: Any) -> str:
     _show(item, done, total, console, whole=False)
     while True:
         pressed = key().lower()
@@ -55,7 +55,7 @@ def _asked(item: Item, done: int, total: int, key: Callable[[], str], console: A
             _show(item, done, total, console, whole=True)
 
 
-def _show(item: Item, done: int, total: int, console: Any, *, whole: bool) -> None:  # noqa: ANN401
+def _show(item: Item, done: int, total: int, console: Any, *, whole: bool) -> None:
     from rich.rule import Rule
     from rich.text import Text
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ class Task:
 
     folder: str
 
-    def __call__(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:  # noqa: ANN401, ARG002
+    def __call__(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:  # noqa: ARG002
         """Do task ``rank`` of ``world_size``, which must be the plan's."""
         plan = load(Path(self.folder))
         if world_size != plan.tasks:
@@ -83,34 +84,27 @@ def run(folder: Path, workers: int, show: Callable[[int, int], None] = lambda _d
     total = len(plan.shards)
     show(total - len(open_), total)
     if workers == 1 or len(open_) <= 1:
-        work = work_of(folder, plan) if open_ else None
         for n, (number, shard) in enumerate(open_, start=1):
-            assert work is not None
-            work(number, shard)
+            _one(number, shard, str(folder), name)
             show(total - len(open_) + n, total)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(workers, len(open_)), context, initializer=_begin, initargs=(os.getpid(), str(folder))
-    ) as pool:
-        futures = [pool.submit(_one, number, shard) for number, shard in open_]
+    count = min(workers, len(open_))
+    with ProcessPoolExecutor(count, context, initializer=_begin, initargs=(os.getpid(),)) as pool:
+        futures = [pool.submit(_one, number, shard, str(folder), name) for number, shard in open_]
         try:
             for n, future in enumerate(as_completed(futures), start=1):
                 future.result()
                 show(total - len(open_) + n, total)
         except BrokenProcessPool as problem:
             raise ScanError(
-                f"{folder}: a worker was killed (out of memory?); run the same command to go on: finished shards are kept"
+                f"{folder}: a worker was killed (out of memory?); run the same command to go on: finished shards are "
+                "kept"
             ) from problem
 
 
-_work: Work | None = None
-"""Of a worker process."""
-
-
-def _begin(parent: int, folder: str) -> None:
-    """In each worker: leave Ctrl-C to the parent, end when the parent is gone, load everything once."""
-    global _work  # noqa: PLW0603 - a worker process has one work
+def _begin(parent: int) -> None:
+    """In each worker: leave Ctrl-C to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
@@ -119,12 +113,16 @@ def _begin(parent: int, folder: str) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    _work = work_of(Path(folder), load(Path(folder)))
 
 
-def _one(number: int, shard: Shard) -> str:
-    assert _work is not None
-    return _work(number, shard).failed
+@lru_cache(maxsize=1)
+def _kept_work(folder: str, plan: str) -> Work:  # noqa: ARG001 - the plan's digest is what the work was made for
+    """The work of a folder, with all it loaded: once a process."""
+    return work_of(Path(folder), load(Path(folder)))
+
+
+def _one(number: int, shard: Shard, folder: str, plan: str) -> str:
+    return _kept_work(folder, plan)(number, shard).failed
 
 
 def slurm_script(folder: Path, plan: Plan) -> str:

@@ -1,8 +1,8 @@
 """A stratified sample of a scanned corpus, and its labels.
 
-Strata: documents without any cue (the prefilter's misses); those that a later stage stopped, and those that were scored,
-in fifths of their score. Each stratum gives the same number, drawn at random, so that the rare ones are seen and the
-misses are measured. The sample is drawn once and kept: DIR/review/sample.jsonl; labels are added to
+Strata: documents without any cue (the prefilter's misses); those that a later stage stopped; and those that were
+scored, in fifths of their score. Each stratum gives the same number, drawn at random, so that the rare ones are seen
+and the misses are measured. The sample is drawn once and kept: DIR/review/sample.jsonl; labels are added to
 DIR/review/labels.jsonl one by one, the last one of a document counts.
 """
 

@@ -76,14 +76,14 @@ class Scan:
         return Manifest(shard.name, number, name, files, rows, size, tuple(bad), dict(counts))
 
 
-def _stages(table: Any) -> dict[str, int]:  # noqa: ANN401
+def _stages(table: Any) -> dict[str, int]:
     """How many documents each stage was the last of, and how many were scored."""
     found = np.bincount(values(table["stage"].indices, np.int8), minlength=len(STAGES)).tolist()
     scored = int(there(table["score"]).sum())
     return {**{name: n for name, n in zip(STAGES, found, strict=True) if n}, **({"scored": scored} if scored else {})}
 
 
-def _flushed(held: list[Any], writer: Any, least: int) -> list[Any]:  # noqa: ANN401
+def _flushed(held: list[Any], writer: Any, least: int) -> list[Any]:
     """Write what is held once it is a row group; what is still held."""
     if not held or sum(t.num_rows for t in held) < least:
         return held
@@ -91,7 +91,7 @@ def _flushed(held: list[Any], writer: Any, least: int) -> list[Any]:  # noqa: AN
     return []
 
 
-def attributes(folder: Path, number: int) -> Any:  # noqa: ANN401 - a pyarrow table
+def attributes(folder: Path, number: int) -> Any:
     """The attributes of a shard that is done."""
     path = folder / "attributes" / f"{number:05d}.parquet"
     try:

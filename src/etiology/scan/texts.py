@@ -1,10 +1,11 @@
-"""The texts of a batch as they lie in Arrow's buffers: one array of bytes and where each text begins. Nothing is copied.
+"""The texts of a batch as they lie in Arrow's buffers: one array of bytes, and where each begins. Nothing is copied.
 
 Nulls are texts of no bytes here; whoever needs to tell them apart looks at the Arrow array.
 """
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Texts:
     @property
     def view(self) -> memoryview:
         """The bytes, without a copy."""
-        return memoryview(self.data)
+        return self.data.data
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -45,10 +46,10 @@ class Texts:
     def hashes(self) -> list[bytes]:
         """[texts] the first 16 bytes of each text's SHA-256."""
         view, ends = self.view, self.offsets.tolist()
-        return [hashlib.sha256(view[a:b]).digest()[:HASH_BYTES] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [hashlib.sha256(view[a:b]).digest()[:HASH_BYTES] for a, b in pairwise(ends)]
 
 
-def texts_of(array: Any) -> Texts:  # noqa: ANN401 - pyarrow has no types
+def texts_of(array: Any) -> Texts:
     """The texts of a large_string or large_binary array."""
     if len(array) == 0:
         return Texts(np.zeros(0, np.uint8), np.zeros(1, np.int64))
@@ -59,7 +60,7 @@ def texts_of(array: Any) -> Texts:  # noqa: ANN401 - pyarrow has no types
     return Texts(values[places[0] : places[-1]], places - places[0])
 
 
-def large(array: Any) -> Any:  # noqa: ANN401
+def large(array: Any) -> Any:
     """The array as large_string. Errors: pyarrow's, where the bytes are not UTF-8 or the type holds no text."""
     kind = array.type
     if pa.types.is_dictionary(kind):

@@ -142,9 +142,9 @@ class Corpus:
 
     def _listed(self) -> list[tuple[str, int]]:
         if self.files is None:
-            root = Path(self.root)
-            files = (p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
-            return [(p.relative_to(root).as_posix(), p.stat().st_size) for p in files]
+            top = Path(self.root)
+            files = (p for p in top.rglob("*") if p.is_file() and not p.name.startswith("."))
+            return [(p.relative_to(top).as_posix(), p.stat().st_size) for p in files]
         root = self.root.rstrip("/") + "/"
         listed = self.files.find(self.root, detail=True)
         return [(n.removeprefix(root), int(d["size"] or 0)) for n, d in listed.items() if n.startswith(root)]

@@ -117,9 +117,7 @@ def _pieces(block: bytes, first: int, offset: int, columns: Columns) -> Iterator
     if not len(ends) or ends[-1] != len(block):
         ends = np.append(ends, len(block))
     offsets = np.concatenate([[0], ends])
-    lines = pa.Array.from_buffers(
-        pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(block)]
-    )
+    lines = pa.Array.from_buffers(pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(block)])
     yield from _parsed(lines, block, offsets, first, offset, columns)
 
 
@@ -129,7 +127,7 @@ def _parsed(
     offsets: Any,
     first: int,
     offset: int,
-    columns: Columns,  # noqa: ANN401
+    columns: Columns,
 ) -> Iterator[Piece]:
     try:
         texts, ids = _by_arrow(block[offsets[0] : offsets[-1]], len(lines), columns)
@@ -165,18 +163,18 @@ def _by_arrow(block: bytes, count: int, columns: Columns) -> tuple[Any, Any]:
     return texts, _only(table.column(columns.id)) if columns.id in table.column_names else None
 
 
-def _with_id(schema: Any, block: bytes, name: str) -> Any:  # noqa: ANN401
+def _with_id(schema: Any, block: bytes, name: str) -> Any:
     """The schema with the id as the first line has it: text or a whole number."""
     value = json.loads(block[: block.index(b"\n")] if b"\n" in block else block).get(name)
     kind = pa.string() if isinstance(value, str) else pa.int64() if isinstance(value, int) else None
     return schema if kind is None or name in schema.names else schema.append(pa.field(name, kind))
 
 
-def _only(column: Any) -> Any:  # noqa: ANN401
+def _only(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
-def _one_by_one(lines: Any, ends: list[int], first: int, offset: int, columns: Columns) -> Piece:  # noqa: ANN401
+def _one_by_one(lines: Any, ends: list[int], first: int, offset: int, columns: Columns) -> Piece:
     texts: list[str | None] = []
     ids: list[str | None] = []
     bad: list[Bad] = []
@@ -193,26 +191,39 @@ def _line(line: bytes, columns: Columns) -> tuple[str | None, str | None, str]:
     """(text, id, what is wrong or nothing) of one line."""
     if not line.strip():
         return None, None, ""
+    row, reason = _object(line)
+    if row is None:
+        return None, None, reason
+    parts: list[str] = []
+    for column in columns.text:
+        part = row.get(column)
+        if not isinstance(part, str):
+            said = "missing" if column not in row else "null" if part is None else "not text"
+            return None, _named(row.get(columns.id)), f"'{column}' is {said}"
+        parts.append(part)
+    text = "\n".join(parts)
+    if not _is_utf8(text):
+        return None, _named(row.get(columns.id)), "the text holds half of a surrogate pair, which is no UTF-8"
+    return text, _named(row.get(columns.id)), ""
+
+
+def _object(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    """The line's JSON object, or what is wrong with it."""
     try:
         row = json.loads(line.decode("utf-8").lstrip("\ufeff"))
     except UnicodeDecodeError as problem:
-        return None, None, f"byte 0x{line[problem.start]:02x} at {problem.start} of the line is not UTF-8"
+        return None, f"byte 0x{line[problem.start]:02x} at {problem.start} of the line is not UTF-8"
     except (ValueError, RecursionError) as problem:
-        return None, None, f"not valid JSON ({str(problem)[:120] or 'nested too deeply'})"
-    if not isinstance(row, dict):
-        return None, None, "not a JSON object"
-    name = row.get(columns.id)
-    parts = [row.get(column) for column in columns.text]
-    for column, part in zip(columns.text, parts, strict=True):
-        if not isinstance(part, str):
-            said = "null" if column in row and part is None else "missing" if column not in row else "not text"
-            return None, _named(name), f"'{column}' is {said}"
-    text = "\n".join(parts)
+        return None, f"not valid JSON ({str(problem)[:120] or 'nested too deeply'})"
+    return (row, "") if isinstance(row, dict) else (None, "not a JSON object")
+
+
+def _is_utf8(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return None, _named(name), "the text holds half of a surrogate pair, which is no UTF-8"
-    return text, _named(name), ""
+        return False
+    return True
 
 
 def _named(value: object) -> str | None:

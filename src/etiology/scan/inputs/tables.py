@@ -53,7 +53,7 @@ def _row_group(
     first: int,
     wanted: list[str] | None,
     columns: Columns,
-    stream: Any,  # noqa: ANN401
+    stream: Any,
 ) -> Iterator[Piece]:
     about = file.metadata.row_group(group)
     size = max(1, about.total_byte_size // max(1, about.num_rows))
@@ -71,7 +71,7 @@ def _row_group(
         yield Piece(first + done, pa.nulls(0, pa.large_string()), bad=(bad,), damaged=True)
 
 
-def _bytes_of(about: Any) -> tuple[int, int]:  # noqa: ANN401
+def _bytes_of(about: Any) -> tuple[int, int]:
     """Where a row group begins in the file, and how many bytes it takes."""
     chunks = [about.column(i) for i in range(about.num_columns)]
     starts = [
@@ -102,7 +102,7 @@ def read_arrow(corpus: Corpus, shard: Shard, columns: Columns, rows: bool) -> It
             yield damage(first, stream, 0, f"not a whole Arrow stream after row {first} ({_first_line(problem)})")
 
 
-def batches(stream: Any) -> Iterator[Any]:  # noqa: ANN401
+def batches(stream: Any) -> Iterator[Any]:
     """The record batches of an Arrow file or stream. Errors: ValueError where a stream ends too early."""
     magic = stream.read(6)
     stream.seek(0)
@@ -117,13 +117,13 @@ def batches(stream: Any) -> Iterator[Any]:  # noqa: ANN401
         raise ValueError("the end marker is missing: cut short")
 
 
-def _parts(batch: Any) -> Iterator[Any]:  # noqa: ANN401
+def _parts(batch: Any) -> Iterator[Any]:
     """Slices of about a piece's size."""
     step = max(1, batch.num_rows * PIECE_BYTES // max(PIECE_BYTES, batch.nbytes))
     return (batch.slice(start, step) for start in range(0, batch.num_rows, step))
 
 
-def piece_of(batch: Any, first: int, columns: Columns, *, rows: bool) -> Piece:  # noqa: ANN401
+def piece_of(batch: Any, first: int, columns: Columns, *, rows: bool) -> Piece:
     """A record batch as a piece; rows that are null or no UTF-8 are bad."""
     bad: dict[int, Bad] = {}
     parts = [_text(batch.column(name), name, first, bad) for name in columns.text]
@@ -132,7 +132,7 @@ def piece_of(batch: Any, first: int, columns: Columns, *, rows: bool) -> Piece: 
     return Piece(first, texts, ids, tuple(bad[i] for i in sorted(bad)), batch if rows else None)
 
 
-def _text(column: Any, name: str, first: int, bad: dict[int, Bad]) -> Any:  # noqa: ANN401
+def _text(column: Any, name: str, first: int, bad: dict[int, Bad]) -> Any:
     try:
         texts = large(column)
     except (pa.ArrowException, UnicodeDecodeError):
@@ -143,7 +143,7 @@ def _text(column: Any, name: str, first: int, bad: dict[int, Bad]) -> Any:  # no
     return texts
 
 
-def _decoded(column: Any, i: int, name: str, first: int, bad: dict[int, Bad]) -> str | None:  # noqa: ANN401
+def _decoded(column: Any, i: int, name: str, first: int, bad: dict[int, Bad]) -> str | None:
     value = column[i]
     try:
         raw = value.as_buffer() if hasattr(value, "as_buffer") else None
@@ -153,7 +153,7 @@ def _decoded(column: Any, i: int, name: str, first: int, bad: dict[int, Bad]) ->
         said = f"'{name}' is {'null' if not value.is_valid else f'{column.type}, not text'}"
         bad.setdefault(i, Bad(first + i, 1, 0, 0, sha256(b""), said))
         return None
-    data = raw.to_pybytes()
+    data: bytes = raw.to_pybytes()
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as problem:

@@ -109,7 +109,7 @@ class _Held:
         )
 
 
-def _content(record: Any) -> tuple[str | None, str | None, str]:  # noqa: ANN401
+def _content(record: Any) -> tuple[str | None, str | None, str]:
     """(id, text, what is wrong or nothing) of a record; its stream is read to the end."""
     name = record.rec_headers.get_header("WARC-Record-ID") if record.rec_headers else None
     data = record.content_stream().read()
