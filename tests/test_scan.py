@@ -143,7 +143,7 @@ def test_a_pattern_that_only_re_can_take_is_refused():
         matching.compiled(patterns.parse(r"[a]" + "\n" + r"b = (?P<x>a)(?P=x)", "f"))
 
 
-# -- the linear stage ---------------------------------------------------------------------------------------------------
+# -- the linear stage -------------------------------------------------------------------------------------------------
 
 
 def slow_windows(model, text):

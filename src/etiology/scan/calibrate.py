@@ -26,7 +26,7 @@ THRESHOLDS: Final = 40
 
 @dataclass(frozen=True)
 class Calibration:
-    """The qualities at all thresholds tried, from the lowest up, and the one that was chosen, if any keeps the policy."""
+    """The qualities at all thresholds tried, from the lowest up, and the one chosen, if any keeps to the policy."""
 
     floor: float
     of: Literal["recall", "precision"]

@@ -4,7 +4,7 @@ r"""Which families of cues occur in which texts, and where: by hyperscan, with t
    pieces of a few megabytes that know nothing of where texts begin. This is the pass over all bytes.
 2. *Stretches*: what lies within the longest match of an anchor; and of every place where step 1 is blind, because it
    cut a piece there, or because a letter stands on both sides of a text's edge and hides its ``\b``.
-3. *Reports*: each stretch, cut off at its text's edges, is matched against the whole families: which one, and where a
+3. *Reports*: of a family without a rarer part, step 1 has them; else each stretch, cut off at its text's edges, is matched against the whole families: which one, and where a
    match ends. (Hyperscan can't tell where these begin: the automaton would be too large.)
 4. *Spans*: `re` runs over the bytes that end where a report says.
 
@@ -118,14 +118,15 @@ class Matcher:
         self._anchors = _Blocks(made.anchors, [f.anchor for f in families.all])
         self._wholes = _Blocks(made.wholes, [f.source for f in families.all])
         self._patterns = [re.compile(f.source, FLAGS) for f in families.all]
-        self._widths = [f.width for f in families.all]
+        self._families = families.all
         self._reach = families.width + 1
 
     def __call__(self, texts: Texts) -> dict[int, list[Span]]:
         """The spans in each text that has any, by the text's number and in order of family and start."""
         out: dict[int, list[Span]] = {}
-        ends: Ends = {}
-        for i, start, stop in self._stretches(texts):
+        anchors = self._anchor_reports(texts)
+        ends = self._whole_anchors(texts, anchors)
+        for i, start, stop in self._stretches(texts, anchors):
             for family, end in self._wholes.reports(texts.view[start:stop]):
                 ends.setdefault((i, family), []).append(start + end - int(texts.offsets[i]))
         for (i, family), places in sorted(ends.items()):
@@ -135,31 +136,44 @@ class Matcher:
                 out.setdefault(i, []).extend(spans)
         return out
 
-    def _stretches(self, texts: Texts) -> list[tuple[int, int, int]]:
-        """(text, first byte, past the last) of what lies in reach of an anchor or of a place the anchors can't see."""
-        view, size = texts.view, len(texts.data)
-        cuts = list(range(SEGMENT, size, SEGMENT))
-        places = [
-            start + end
-            for start in range(0, size, SEGMENT)
-            for _, end in self._anchors.reports(view[start : start + SEGMENT])
+    def _anchor_reports(self, texts: Texts) -> list[tuple[int, int]]:
+        return [
+            (family, start + end)
+            for start in range(0, len(texts.data), SEGMENT)
+            for family, end in self._anchors.reports(texts.view[start : start + SEGMENT])
         ]
-        edges = _hidden_edges(texts)
-        # The byte before a place tells whose it is; at an edge, the byte after it belongs to another text.
-        inside = np.asarray([*places, *cuts, *edges], dtype=np.int64)
-        after = np.asarray(edges, dtype=np.int64)
-        owners = np.searchsorted(texts.offsets, np.concatenate([inside - 1, after]), side="right") - 1
-        middle = np.concatenate([inside, after])
-        first = np.maximum(middle - self._reach, texts.offsets[owners])
-        last = np.minimum(middle + self._reach, texts.offsets[owners + 1])
+
+    def _whole_anchors(self, texts: Texts, anchors: list[tuple[int, int]]) -> Ends:
+        """Of families that are their own anchor, the reports are known already."""
+        out: Ends = {}
+        known = [(f, end) for f, end in anchors if self._families[f].anchor == self._families[f].source]
+        places = np.asarray([end for _, end in known], dtype=np.int64)
+        owners = np.searchsorted(texts.offsets, places - 1, side="right") - 1
+        for (family, end), i, base in zip(known, owners.tolist(), texts.offsets[owners].tolist(), strict=True):
+            out.setdefault((i, family), []).append(end - base)
+        return out
+
+    def _stretches(self, texts: Texts, anchors: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        """(text, first byte, past the last) of what lies in reach of an anchor or of a place the anchors can't see."""
+        near = [(f, end) for f, end in anchors if self._families[f].anchor != self._families[f].source]
+        blind = [*range(SEGMENT, len(texts.data), SEGMENT), *_hidden_edges(texts)]
+        # A blind place is in reach of the text before it and of the one after it, which may be the same.
+        middle = np.asarray([end for _, end in near] + blind + blind, dtype=np.int64)
+        inside = np.asarray([end - 1 for _, end in near] + [place - 1 for place in blind] + blind, dtype=np.int64)
+        reach = [self._reach] * (2 * len(blind))
+        before = np.asarray([self._families[f].before + 1 for f, _ in near] + reach, dtype=np.int64)
+        after = np.asarray([self._families[f].after + 1 for f, _ in near] + reach, dtype=np.int64)
+        owners = np.searchsorted(texts.offsets, inside, side="right") - 1
+        first = np.maximum(middle - before, texts.offsets[owners])
+        last = np.minimum(middle + after, texts.offsets[owners + 1])
         return _merged(owners, first, last)
 
     def _spans(self, text: memoryview, family: int, ends: Sequence[int]) -> list[Span]:
         spans = []
-        for start, stop in _before(ends, self._widths[family]):
+        for start, stop in _before(ends, self._families[family].width):
             # A byte more on the left, and what a match may still reach on the right, show what stands beside each \b.
             base = max(0, start - 1)
-            near = bytes(text[base : stop + self._widths[family] + 1])
+            near = bytes(text[base : stop + self._families[family].width + 1])
             spans += [
                 Span(family, base + match.start(), base + match.end())
                 for match in self._patterns[family].finditer(near)

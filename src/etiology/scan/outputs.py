@@ -39,7 +39,7 @@ def writer(corpus: Corpus, shard: Shard, path: Path) -> Iterator[Write]:
 
 
 def _bytes(rows: Any, stream: BinaryIO) -> None:
-    stream.writelines(rows.to_pylist())
+    stream.write(b"".join(rows.to_pylist()))
 
 
 @contextmanager

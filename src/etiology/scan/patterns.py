@@ -4,9 +4,9 @@ They choose which documents the later stages look at; they decide nothing.
 
 The file holds one family a line, ``name = pattern``, under ``[group]`` headings; ``%name%`` is replaced by what the
 line ``%name% = …`` says. In a pattern a space stands for one to three white-space characters (a space and ``?``: none
-to three), ``'`` for a straight or a typographic apostrophe; ``\b`` is put at both ends, and case does not count. ``<<…>>`` marks the rarest part of a
-pattern, its *anchor*: only near one is the whole pattern tried, so that a common word costs nothing. Each pattern must
-have a bounded length: that is how far around an anchor one must look.
+to three), ``'`` for a straight or a typographic apostrophe; ``\b`` is put at both ends, and case does not count.
+``<<…>>`` marks the rarest part of a pattern, its *anchor*: only near one is the whole pattern tried, so that a common
+word costs nothing. Each pattern must have a bounded length: that is how far around an anchor one must look.
 """
 
 import hashlib
@@ -36,8 +36,15 @@ class Family:
     source: bytes
     anchor: bytes
     """A part of it that every match holds."""
-    width: int
-    """Bytes of its longest match."""
+    before: int
+    """How many bytes before the end of an anchor a match may begin."""
+    after: int
+    """How many bytes after the end of an anchor a match may end."""
+
+    @property
+    def width(self) -> int:
+        """Bytes of its longest match."""
+        return self.before + self.after
 
 
 @dataclass(frozen=True)
@@ -98,15 +105,16 @@ def parse(text: str, where: str) -> Families:
             continue
         if not group or f"{group}/{name}" in found:
             raise ScanError(f"{place}: '{name}' needs a [group] above it, and a name of its own in it")
-        source, anchor = _source(written, macros, place)
-        found[f"{group}/{name}"] = Family(name, group, source, anchor, _width(source, place))
+        source, anchor, tail = _source(written, macros, place)
+        width, after = _width(source, place), _width(tail, place) if tail else 0
+        found[f"{group}/{name}"] = Family(name, group, source, anchor, width - after, after)
     if not found:
         raise ScanError(f"{where}: holds no pattern; write lines of 'name = pattern' under a [group]")
     return Families(tuple(found.values()))
 
 
-def _source(written: str, macros: dict[str, str], place: str) -> tuple[bytes, bytes]:
-    """The whole pattern and its anchor. The three parts are grouped, so that an anchor can't be one of alternatives."""
+def _source(written: str, macros: dict[str, str], place: str) -> tuple[bytes, bytes, bytes]:
+    """The whole pattern, its anchor, and what follows that. Each is grouped: an anchor can't be one of alternatives."""
 
     def filled(match: "re.Match[str]") -> str:
         if match[0] not in macros:
@@ -118,13 +126,10 @@ def _source(written: str, macros: dict[str, str], place: str) -> tuple[bytes, by
     written = written.replace("'", "(?:'|’)").replace("[- ]", r"[-\s]").replace(" ?", r"\s{0,3}")
     written = written.replace(" ", r"\s{1,3}")
     parts = ANCHOR.fullmatch(written)
-    if parts is None:
-        whole = anchor = rf"\b(?:{written})\b"
-    else:
-        before, inner, after = parts.groups()
-        anchor = rf"\b(?:{inner})\b"
-        whole = (rf"\b(?:{before})" if before else "") + anchor + (rf"(?:{after})\b" if after else "")
-    return whole.encode(), anchor.encode()
+    before, inner, after = ("", written, "") if parts is None else parts.groups()
+    anchor, tail = rf"\b(?:{inner})\b", rf"(?:{after})\b" if after else ""
+    whole = (rf"\b(?:{before})" if before else "") + anchor + tail
+    return whole.encode(), anchor.encode(), tail.encode()
 
 
 def _width(source: bytes, place: str) -> int:
@@ -133,6 +138,6 @@ def _width(source: bytes, place: str) -> int:
         least, most = _parser.parse(source, FLAGS).getwidth()
     except re.error as problem:
         raise ScanError(f"{place}: not a pattern ({problem}); correct it") from problem
-    if least == 0 or most > LONGEST:
+    if most > LONGEST or (least == 0 and not source.startswith(b"(")):
         raise ScanError(f"{place}: a match must hold 1 to {LONGEST} bytes; write {{0,60}} for * and {{1,60}} for +")
     return int(most)

@@ -133,8 +133,11 @@ def slurm_script(folder: Path, plan: Plan) -> str:
 def main() -> None:
     """``python -m etiology.scan.run DIR TASK``: what a cluster's job calls."""
     folder, task = Path(sys.argv[1]), int(sys.argv[2])
-    failed = sum(bool(m.failed or m.bad) for m in shards_of(folder, load(folder), task))
-    sys.exit(1 if failed else 0)
+    plan = load(folder)
+    for _ in shards_of(folder, plan, task):
+        pass
+    mine = [done(folder, number, digest(plan)) for number, _ in plan.of(task)]
+    sys.exit(0 if all(m is not None and not m.bad for m in mine) else 1)
 
 
 if __name__ == "__main__":
