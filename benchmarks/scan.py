@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.readers import ParquetReader
 from datatrove.pipeline.filters import LambdaFilter
 from datatrove.pipeline.writers import ParquetWriter
-steps = [ParquetReader(sys.argv[2]), LambdaFilter(lambda d: True), ParquetWriter(sys.argv[1] + "/out", compression="snappy")]
+write = ParquetWriter(sys.argv[1] + "/out", compression="snappy")
+steps = [ParquetReader(sys.argv[2]), LambdaFilter(lambda d: True), write]
 start = time.process_time()
 LocalPipelineExecutor(steps, tasks=1, workers=1, logging_dir=sys.argv[1] + "/logs").run()
 print(float(sys.argv[3]) / (time.process_time() - start))
@@ -68,7 +70,7 @@ def main() -> None:
         work = Path(scratch)
         corpus = made(work / "corpus", given.megabytes, given.data)
         rows: dict[str, Any] = {"megabytes": given.megabytes, "cores": os.cpu_count(), "load": os.getloadavg()}
-        rows |= speeds(work, corpus, given.megabytes)
+        rows |= speeds(work, corpus)
         rows |= needs(work, corpus, given)
         rows |= faults(work, given.large)
         rows |= kills(work, corpus, given.kills)
@@ -115,7 +117,7 @@ def child(*command: str) -> tuple[str, float, float]:
         return printed.read(), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def speeds(work: Path, corpus: Path, megabytes: int) -> dict[str, float]:
+def speeds(work: Path, corpus: Path) -> dict[str, float]:
     """MB/s a core of the peers and of ours."""
     files = [str(p) for p in sorted(corpus.iterdir())]
     plain = max(float(child("-c", PLAIN, str(work / "plain.parquet"), *files)[0]) for _ in range(3))
@@ -142,11 +144,11 @@ def speeds(work: Path, corpus: Path, megabytes: int) -> dict[str, float]:
         "scan and rewrite, to the plain loop": both / plain,
         "scan and rewrite, to stock datatrove": both / stock,
         "documents with a cue, share": scan.counts.get("scored", 0) / scan.rows,
-        **stages(corpus, out),
+        **stages(corpus),
     }
 
 
-def stages(corpus: Path, out: Path) -> dict[str, float]:
+def stages(corpus: Path) -> dict[str, float]:
     """MB/s of the stages by themselves, on one shard."""
     import numpy as np
 
@@ -162,7 +164,7 @@ def stages(corpus: Path, out: Path) -> dict[str, float]:
     matcher, linear = Matcher(shipped()), Linear(np.zeros(1 << BITS, np.float32), 0.0)
     linear(pieces[0], np.arange(1))
 
-    def timed(do: Any) -> float:
+    def timed(do: Callable[[], object]) -> float:
         best = float("inf")
         for _ in range(3):
             began = time.process_time()
@@ -220,6 +222,7 @@ def needs(work: Path, corpus: Path, given: argparse.Namespace) -> dict[str, floa
 
 WORKER = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from etiology.scan import plan, step
 folder, mine, all_ = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -4,8 +4,8 @@ r"""Which families of cues occur in which texts, and where: by hyperscan, with t
    pieces of a few megabytes that know nothing of where texts begin. This is the pass over all bytes.
 2. *Stretches*: what lies within the longest match of an anchor; and of every place where step 1 is blind, because it
    cut a piece there, or because a letter stands on both sides of a text's edge and hides its ``\b``.
-3. *Reports*: of a family without a rarer part, step 1 has them; else each stretch, cut off at its text's edges, is matched against the whole families: which one, and where a
-   match ends. (Hyperscan can't tell where these begin: the automaton would be too large.)
+3. *Reports*: the stretches, each cut off at its text's edges, are matched against the whole families: which one, and
+   where a match ends. (Hyperscan can't tell where it began: the automaton would be too large.)
 4. *Spans*: `re` runs over the bytes that end where a report says.
 
 So spans are those of `re` on the whole text, and a long text is never handed over in one call.
@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -29,8 +30,10 @@ from etiology.scan.texts import WORD, Texts
 SEGMENT: Final = 8_000_000
 """Bytes matched in one call at most."""
 
-Ends = dict[tuple[int, int], list[int]]
-"""Where matches end, in bytes of the text, by text and family."""
+BETWEEN: Final = b"\n\x00\x00\x00\x00\n"
+"""Stands between stretches that are matched in one call: no white space, word or sentence of a pattern spans it."""
+
+Numbers = NDArray[np.int64]
 
 INSTALL: Final = "run: pip install 'etiology[scan]'"
 
@@ -95,19 +98,39 @@ class _Blocks:
             self._database = _database(sources)
         self._local = threading.local()
 
-    def reports(self, data: memoryview) -> list[tuple[int, int]]:
-        """(family, where it ends) of every match in ``data``."""
-        found: list[tuple[int, int]] = []
-        if len(data):
-            if not hasattr(self._local, "scratch"):
-                self._local.scratch = _hyperscan().Scratch(self._database)
-            add = found.append
-            self._database.scan(
-                data,
-                match_event_handler=lambda family, _start, end, _flags, _context: add((family, end)),
-                scratch=self._local.scratch,
-            )
-        return found
+    def reports(self, data: memoryview) -> "Reports":
+        """Every match in ``data``."""
+        if not len(data):
+            return NO_REPORTS
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = _hyperscan().Scratch(self._database)
+        families: list[int] = []
+        ends: list[int] = []
+        add_family, add_end = families.append, ends.append
+
+        def heard(family: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            add_family(family)
+            add_end(end)
+
+        self._database.scan(data, match_event_handler=heard, scratch=self._local.scratch)
+        return Reports(np.asarray(families, np.int64), np.asarray(ends, np.int64))
+
+
+@dataclass(frozen=True)
+class Reports:
+    """[reports] which family matched, and where the match ends."""
+
+    family: Numbers
+    end: Numbers
+
+    def at(self, chosen: NDArray[np.bool_]) -> "Reports":
+        return Reports(self.family[chosen], self.end[chosen])
+
+    def __add__(self, other: "Reports") -> "Reports":
+        return Reports(np.append(self.family, other.family), np.append(self.end, other.end))
+
+
+NO_REPORTS: Final = Reports(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class Matcher:
@@ -118,62 +141,73 @@ class Matcher:
         self._anchors = _Blocks(made.anchors, [f.anchor for f in families.all])
         self._wholes = _Blocks(made.wholes, [f.source for f in families.all])
         self._patterns = [re.compile(f.source, FLAGS) for f in families.all]
-        self._families = families.all
         self._reach = families.width + 1
+        self._before = np.asarray([f.before + 1 for f in families.all], np.int64)
+        self._after = np.asarray([f.after + 1 for f in families.all], np.int64)
+        self._width = [f.width for f in families.all]
+        self._own_anchor = np.asarray([f.anchor == f.source for f in families.all])
 
     def __call__(self, texts: Texts) -> dict[int, list[Span]]:
         """The spans in each text that has any, by the text's number and in order of family and start."""
-        out: dict[int, list[Span]] = {}
         anchors = self._anchor_reports(texts)
-        ends = self._whole_anchors(texts, anchors)
-        for i, start, stop in self._stretches(texts, anchors):
-            for family, end in self._wholes.reports(texts.view[start:stop]):
-                ends.setdefault((i, family), []).append(start + end - int(texts.offsets[i]))
-        for (i, family), places in sorted(ends.items()):
+        # Of a family that is its own anchor, these are the reports already.
+        known = anchors.at(self._own_anchor[anchors.family])
+        near = anchors.at(~self._own_anchor[anchors.family])
+        reports = known + self._whole_reports(texts, *self._stretches(texts, near))
+        owner = np.searchsorted(texts.offsets, reports.end - 1, side="right") - 1
+        places = np.unique(np.stack([owner, reports.family, reports.end - texts.offsets[owner]], 1), axis=0)
+        out: dict[int, list[Span]] = {}
+        for (i, family), rows in groupby(places.tolist(), lambda row: (row[0], row[1])):
             text = texts.view[texts.offsets[i] : texts.offsets[i + 1]]
-            spans = self._spans(text, family, sorted(set(places)))
+            spans = self._spans(text, family, [end for _, _, end in rows])
             if spans:
                 out.setdefault(i, []).extend(spans)
         return out
 
-    def _anchor_reports(self, texts: Texts) -> list[tuple[int, int]]:
-        return [
-            (family, start + end)
-            for start in range(0, len(texts.data), SEGMENT)
-            for family, end in self._anchors.reports(texts.view[start : start + SEGMENT])
-        ]
+    def _anchor_reports(self, texts: Texts) -> Reports:
+        found = NO_REPORTS
+        for start in range(0, len(texts.data), SEGMENT):
+            part = self._anchors.reports(texts.view[start : start + SEGMENT])
+            found += Reports(part.family, part.end + start)
+        return found
 
-    def _whole_anchors(self, texts: Texts, anchors: list[tuple[int, int]]) -> Ends:
-        """Of families that are their own anchor, the reports are known already."""
-        out: Ends = {}
-        known = [(f, end) for f, end in anchors if self._families[f].anchor == self._families[f].source]
-        places = np.asarray([end for _, end in known], dtype=np.int64)
-        owners = np.searchsorted(texts.offsets, places - 1, side="right") - 1
-        for (family, end), i, base in zip(known, owners.tolist(), texts.offsets[owners].tolist(), strict=True):
-            out.setdefault((i, family), []).append(end - base)
-        return out
-
-    def _stretches(self, texts: Texts, anchors: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
-        """(text, first byte, past the last) of what lies in reach of an anchor or of a place the anchors can't see."""
-        near = [(f, end) for f, end in anchors if self._families[f].anchor != self._families[f].source]
-        blind = [*range(SEGMENT, len(texts.data), SEGMENT), *_hidden_edges(texts)]
+    def _stretches(self, texts: Texts, near: Reports) -> tuple[Numbers, Numbers]:
+        """(first byte, past the last) of what lies in reach of an anchor, or of a place the anchors can't see."""
+        cuts = np.arange(SEGMENT, len(texts.data), SEGMENT)
+        blind = np.concatenate([cuts, _hidden_edges(texts)])
         # A blind place is in reach of the text before it and of the one after it, which may be the same.
-        middle = np.asarray([end for _, end in near] + blind + blind, dtype=np.int64)
-        inside = np.asarray([end - 1 for _, end in near] + [place - 1 for place in blind] + blind, dtype=np.int64)
-        reach = [self._reach] * (2 * len(blind))
-        before = np.asarray([self._families[f].before + 1 for f, _ in near] + reach, dtype=np.int64)
-        after = np.asarray([self._families[f].after + 1 for f, _ in near] + reach, dtype=np.int64)
+        middle = np.concatenate([near.end, blind, blind])
+        inside = np.concatenate([near.end - 1, blind - 1, blind])
+        reach = np.full(2 * len(blind), self._reach)
         owners = np.searchsorted(texts.offsets, inside, side="right") - 1
+        before = np.concatenate([self._before[near.family], reach])
+        after = np.concatenate([self._after[near.family], reach])
         first = np.maximum(middle - before, texts.offsets[owners])
         last = np.minimum(middle + after, texts.offsets[owners + 1])
         return _merged(owners, first, last)
 
+    def _whole_reports(self, texts: Texts, first: Numbers, last: Numbers) -> Reports:
+        """Reports in the stretches, which are matched in few calls, side by side with something between."""
+        found = NO_REPORTS
+        for begin, stop in _runs(last - first):
+            pieces = [
+                texts.view[a:b] for a, b in zip(first[begin:stop].tolist(), last[begin:stop].tolist(), strict=True)
+            ]
+            data = BETWEEN.join([*pieces, b""])
+            starts = np.concatenate([[0], np.cumsum(last[begin:stop] - first[begin:stop] + len(BETWEEN))[:-1]])
+            part = self._wholes.reports(memoryview(data))
+            mine = np.searchsorted(starts, part.end - 1, side="right") - 1
+            end = part.end - starts[mine] + first[begin:stop][mine]
+            # What ends between two stretches crossed from one into the next.
+            found += Reports(part.family, end).at(end <= last[begin:stop][mine])
+        return found
+
     def _spans(self, text: memoryview, family: int, ends: Sequence[int]) -> list[Span]:
-        spans = []
-        for start, stop in _before(ends, self._families[family].width):
+        spans: list[Span] = []
+        for start, stop in _before(ends, self._width[family]):
             # A byte more on the left, and what a match may still reach on the right, show what stands beside each \b.
             base = max(0, start - 1)
-            near = bytes(text[base : stop + self._families[family].width + 1])
+            near = bytes(text[base : stop + self._width[family] + 1])
             spans += [
                 Span(family, base + match.start(), base + match.end())
                 for match in self._patterns[family].finditer(near)
@@ -182,23 +216,31 @@ class Matcher:
         return spans
 
 
-def _hidden_edges(texts: Texts) -> list[int]:
+def _hidden_edges(texts: Texts) -> Numbers:
     """The offsets between texts that have a letter on both sides."""
     inner = np.unique(texts.offsets[1:-1])
     inner = inner[(inner > 0) & (inner < len(texts.data))]
-    return inner[WORD[texts.data[inner - 1]] & WORD[texts.data[inner]]].tolist() if len(inner) else []
+    return inner[WORD[texts.data[inner - 1]] & WORD[texts.data[inner]]]
 
 
-def _merged(owners: NDArray[np.intp], first: NDArray[np.int64], last: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Overlapping stretches of one text become one."""
+def _merged(owners: NDArray[np.intp], first: Numbers, last: Numbers) -> tuple[Numbers, Numbers]:
+    """Stretches in order; those of one text that overlap become one."""
+    if not len(first):
+        return first, last
     order = np.argsort(first, kind="stable")
-    out: list[tuple[int, int, int]] = []
-    for i, start, stop in zip(owners[order].tolist(), first[order].tolist(), last[order].tolist(), strict=True):
-        if out and out[-1][0] == i and start <= out[-1][2]:
-            out[-1] = (i, out[-1][1], max(stop, out[-1][2]))
-        else:
-            out.append((i, start, stop))
-    return out
+    owners, first, last = owners[order], first[order], np.maximum.accumulate(last[order])
+    begins = np.flatnonzero(np.append(True, (owners[1:] != owners[:-1]) | (first[1:] > last[:-1])))
+    return first[begins], last[np.append(begins[1:], len(last)) - 1]
+
+
+def _runs(sizes: Numbers) -> Iterator[tuple[int, int]]:
+    """(first, past the last) of runs of stretches that together fill a segment at most, or are one by itself."""
+    ends, start = np.cumsum(sizes + len(BETWEEN)), 0
+    while start < len(sizes):
+        base = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, base + SEGMENT, side="right")))
+        yield start, stop
+        start = stop
 
 
 def _before(ends: Sequence[int], width: int) -> Iterator[tuple[int, int]]:
