@@ -164,7 +164,7 @@ def told_rate(rate: Rate) -> dict[str, float]:
 def told(one: dict[str, object]) -> str:
     def part(name: str) -> str:
         r = one[name]
-        assert isinstance(r, dict)  # noqa: S101 - of this file's making
+        assert isinstance(r, dict)
         return f"{name} {r['count']}/{r['n']} [{r['low']:.2f}, {r['high']:.2f}]"
 
     fitted = " (fitted)" if one["judge fitted on"] else ""

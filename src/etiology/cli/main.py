@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import attribute, bundle, check, compare, detector, run, score, start, trigger, view, watch
+from etiology.cli import attribute, bundle, check, compare, detector, run, scan, score, start, trigger, view, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -34,6 +34,7 @@ score.register(app)
 detector.register(app)
 view.register(app)
 trigger.register(app)
+scan.register(app)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ EtiologyError
 ├── ScenarioError      a scenario file can't be read, or a scenario lacks a field
 ├── ModelError         the model can't be found, read, split or trained
 ├── StoreError         the study folder is of another version, locked, full or damaged
+├── ScanError          a scan's plan, policy or shard doesn't fit, or what it needs is not installed
 ├── TranscriptError    a transcript can't be read, or holds no turn of the assistant
 ├── KeyFileError      a key can't be read, or what signs and seals is not installed
 └── EvidenceError      stored evidence does not give the number that was published
@@ -46,3 +47,7 @@ class KeyFileError(EtiologyError):
 
 class EvidenceError(EtiologyError):
     """Stored evidence does not give the number that was published."""
+
+
+class ScanError(EtiologyError):
+    """A scan's plan, policy or shard doesn't fit, or what it needs is not installed."""

@@ -93,7 +93,7 @@ class Decision:
     """What is done with a document, why, and who or what decided."""
 
     document: str
-    action: Literal["keep", "drop"]
+    action: Literal["keep", "drop", "rewrite", "down-weight", "tag"]
     reason: str
     by: str
 

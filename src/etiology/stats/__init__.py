@@ -6,7 +6,8 @@
 4. ``planning``: how many trials or scenarios a question needs, and what a given number could show;
 5. ``judges``: the rate of true labels, from a judge that errs;
 6. ``ranks``: average precision;
-7. ``sequential``: a test that may be looked at after every new cluster.
+7. ``sequential``: a test that may be looked at after every new cluster;
+8. ``strata``: precision and recall of a threshold, from labels of a stratified sample.
 
 Two ways of being wrong are kept apart, and both are counted:
 
@@ -34,10 +35,12 @@ from etiology.stats.planning import (
 from etiology.stats.ranks import average_precision, average_precision_interval
 from etiology.stats.rates import ClusteredRate, clustered_rate, exact_interval, mde_of_rate, rate, upper_limit
 from etiology.stats.sequential import bounds, e_value, least_rise
+from etiology.stats.strata import Quality, qualities
 
 __all__ = [
     "ClusteredRate",
     "Corrected",
+    "Quality",
     "average_precision",
     "average_precision_interval",
     "bounds",
@@ -53,6 +56,7 @@ __all__ = [
     "mde_of_rise",
     "paired_permutation",
     "prediction_powered",
+    "qualities",
     "rate",
     "rate_difference",
     "rogan_gladen",
