@@ -3,7 +3,9 @@
 import asyncio
 import json
 import time
+from functools import partial
 
+import anyio
 import numpy as np
 import pytest
 from inspect_ai import Task
@@ -157,7 +159,7 @@ def slow(texts):
 @pytest.mark.parametrize("given", [Ports(words_of, broken), Ports(words_of, slow), Ports(broken, judge)])
 @pytest.mark.parametrize("then", ["reject", "escalate", "end", "pass"])
 def test_where_the_monitor_fails_the_action_does_not_pass(given, then):
-    ruling = asyncio.run(rule(READ, mail(FAIR), given, Limits(then=then), seconds=0.1))
+    ruling = anyio.run(partial(rule, READ, mail(FAIR), given, Limits(then=then), seconds=0.1))
     assert ruling.decision == ("reject" if then == "pass" else then)
     assert ruling.seen is None
     assert "does not pass" in ruling.reason
@@ -181,7 +183,7 @@ def test_conversations_at_the_same_time_do_not_mix():
         rounds = [(READ, mail(THREAT)), (HARMLESS, mail(FAIR)), (READ, cancel), (HARMLESS, cancel)] * 10
         return await asyncio.gather(*(rule(history, call, given, Limits()) for history, call in rounds))
 
-    rulings = asyncio.run(both())
+    rulings = anyio.run(both)
     assert [r.decision for r in rulings] == ["reject", "pass", "reject", "pass"] * 10
     assert all(r.seen and THREAT in r.seen.span for r in rulings[::4])
     assert all(r.seen and FAIR in r.seen.span for r in rulings[1::4])

@@ -1,5 +1,6 @@
 """The monitor within inspect-sentinel, where that is installed."""
 
+import anyio
 import pytest
 from inspect_ai import Task
 from inspect_ai.dataset import Sample
@@ -52,8 +53,8 @@ def test_nothing_passes_where_the_monitor_fails(tmp_path, monkeypatch):
 
 
 def test_the_monitor_observes_both_kinds(monkeypatch):
-    import asyncio
     from types import SimpleNamespace
+    from typing import Any
 
     from inspect_ai.tool import ToolCall
 
@@ -62,6 +63,7 @@ def test_the_monitor_observes_both_kinds(monkeypatch):
     monkeypatch.setattr("etiology.evals.sentinel.ports", lambda: Ports(PORTS.read, judge))
     call = ToolCall(id="1", function="send_mail", arguments={"to": "dana", "subject": "Friday", "body": THREAT})
     step = SimpleNamespace(history=None, input=None, agent_messages=None, call=call)
-    seen = asyncio.run(harm()(None, step))
+    observe: Any = harm()
+    seen = anyio.run(observe, None, step)
     assert seen.suspicion == {"coercion": 0.9, "self_preservation": 0.0}
     assert THREAT in seen.metadata["span"]
