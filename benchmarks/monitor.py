@@ -8,7 +8,8 @@
    among them (much harder). Beside them stands the threshold that ships, 0.5. False alarms on the author's own traces
    are counted, not set.
 3. Beside it: a rule of keywords, and the rules over sent text of etiology.elicit.sent, by the same thresholds.
-4. The authors in FITTED wrote what the shipped judge was fitted on: their recall says little and is shown apart.
+4. The authors in FITTED wrote what the shipped judge was fitted on (four in five of their pairs): their recall says
+   little and is shown apart.
 """
 
 import json
@@ -24,7 +25,7 @@ from typing import Final
 import numpy as np
 from traces import BENIGN, COERCIVE, LOOKALIKE, Trace, library, messages, transcripts, written
 
-from etiology import stats
+from etiology import detector, stats
 from etiology.backends.encoder import digest
 from etiology.core.conversation import Call, Message
 from etiology.core.values import Rate
@@ -33,7 +34,7 @@ from etiology.evals.monitor import ports, proposals, words_of
 from etiology.watch.monitor import Limits, Ports, look
 
 RATE: Final = 0.01
-FITTED: Final = ("letters", "notes", "short_messages", "many_places", "mixed", "office_mail", "tool_calls")
+FITTED: Final[frozenset[str]] = frozenset(detector.sources()) - frozenset(detector.UNSEEN)
 KEYWORDS: Final = tuple(
     re.compile(words, re.IGNORECASE)
     for words in (
@@ -62,12 +63,13 @@ def main() -> None:
         scored.append(Scored(trace, {"monitor": highest(trace, partial(by_monitor, judge)), **scores}))
         if number % 200 == 0:
             print(f"{number} of {len(traces)} traces", flush=True)
-    unseen = sorted({s.trace.author for s in scored} - set(FITTED))
+    authors = {s.trace.author for s in scored}
+    unseen, fitted = sorted(authors - FITTED), sorted(authors & FITTED)
     rows: list[dict[str, object]] = []
     for on in ((), (BENIGN,), (BENIGN, LOOKALIKE)):
         at = partial(row, scored, on=on)
         for method in scored[0].scores if on else ("monitor",):
-            rows += [at(method, [author]) for author in (*unseen, *FITTED)]
+            rows += [at(method, [author]) for author in (*unseen, *fitted)]
             rows.append(at(method, unseen, pooled="all unseen authors"))
         rows += [
             at("monitor", unseen, autonomy=level, pooled=f"unseen, {level}")
@@ -142,7 +144,7 @@ def row(
     about = {
         "author": pooled or authors[0],
         "method": method,
-        "judge fitted on": set(authors) <= set(FITTED),
+        "judge fitted on": set(authors) <= FITTED,
         "threshold on": " and ".join(on) or "nothing",
         "auc": round(auc([(s.scores[method], s.trace.coercive) for s in own]), 4),
     }
