@@ -1,4 +1,4 @@
-"""The monitor for ``inspect-sentinel``, where that package is installed: ``pip install inspect-sentinel``.
+"""The monitor for ``inspect-sentinel``, where that package is installed: ``pip install 'etiology[sentinel]'``.
 
 ``harm`` observes (a suspicion a kind of harm, for `threshold`, `observe_only` or a calibration of one's own);
 ``stop_harm`` decides, and lets nothing pass where the monitor fails. Both watch calls before they are carried out:
