@@ -4,6 +4,8 @@ Two processes of one thread are meant to beat one of two (docs/log.md, Speed). A
 Ctrl-C and the death of the parent all end every worker and leave nothing half-written at a final name.
 """
 
+import ctypes
+import gc
 import multiprocessing
 import os
 import resource
@@ -64,7 +66,16 @@ def _make(make: Callable[..., None], folder: Path, arguments: Mapping[str, Any])
     start = time.monotonic()
     make(folder, lambda share: _progress(folder).write_text(f"{share:.4f}"), **arguments)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    _let_go()
     return {"seconds": round(time.monotonic() - start, 2), "peak_mb": round(peak, 1)}
+
+
+def _let_go() -> None:
+    """Give the system back what a stage no longer needs; with the thresholds above glibc would keep all of it."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _progress(folder: Path) -> Path:
