@@ -43,6 +43,14 @@ def file_of(log):
     return Path(log.location)
 
 
+def test_two_versions_of_a_task_are_not_compared(logged, tmp_path):
+    later = read_eval_log(file_of(logged))
+    later.eval.task_version = "2"
+    write_eval_log(later, tmp_path / "later.eval")
+    with pytest.raises(TranscriptError, match="is version 2 here and 1 in"):
+        compare(file_of(logged), tmp_path / "later.eval")
+
+
 def test_outcomes_of_every_epoch(logged):
     found = outcomes(file_of(logged))
     assert len(found) == 8

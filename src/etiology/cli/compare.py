@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from etiology.watch.compare import Outcome
 
 
+LOGS = frozenset({".eval", ".json"})
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command()(compare)
@@ -35,6 +38,10 @@ def compare(
     """
     from etiology.watch import compare as comparing
 
+    if LOGS.issuperset({a.suffix, b.suffix}):
+        from etiology.evals.logs import refuse_other_version
+
+        refuse_other_version(a, b)
     found = comparing.compare(_outcomes(a, scorer), _outcomes(b, scorer), tolerance)
     if as_json:
         typer.echo(json.dumps(finite({**asdict(found), "regressed": found.regressed}), ensure_ascii=False, indent=2))
@@ -44,7 +51,7 @@ def compare(
 
 
 def _outcomes(path: Path, scorer: str | None) -> "list[Outcome]":
-    if path.suffix in {".eval", ".json"}:
+    if path.suffix in LOGS:
         from etiology.evals.logs import outcomes
 
         return outcomes(path, scorer)

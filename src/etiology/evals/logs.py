@@ -1,6 +1,7 @@
 """Inspect logs read back: what was said in them, and how the samples of this project's tasks came out."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,8 @@ SCORERS: Final = (
     "severity_rung",
 )
 """The scorers whose verdict an outcome can be."""
+BULK: Final = frozenset({"events", "store", "messages", "attachments", "output"})
+"""What a log holds beside its verdicts."""
 
 
 def read_log(path: Path) -> list[Conversation]:
@@ -50,13 +53,23 @@ def outcomes(path: Path, scorer: str | None = None) -> list[Outcome]:
     ``scorer`` is one of SCORERS; else it is the first that the log has. ``coercive`` is the behaviour the scorer names:
     for the margin, above 0; for a rung, 3 or 4. Samples that were not scored are left out. Errors: ``TranscriptError``.
     """
-    log = opened(path, skip={"events", "store", "messages", "attachments", "output"})
+    log = opened(path, BULK)
     samples = log.samples or []
     wanted = behaviour(path, log, scorer)
     found = [outcome for sample in samples for outcome in of_sample(sample, wanted)]
     if not found:
         raise TranscriptError(f"{path}: {wanted} gave no verdict on any of its {len(samples)} samples")
     return found
+
+
+def refuse_other_version(a: Path, b: Path) -> None:
+    """Raise ``TranscriptError`` where two logs are of different versions of a task: their scenarios differ in words."""
+    one, other = (opened(path, BULK).eval for path in (a, b))
+    if one.task == other.task and one.task_version != other.task_version:
+        raise TranscriptError(
+            f"{b}: {other.task} is version {other.task_version} here and {one.task_version} in {a}; the scenarios "
+            "differ in words, so run both models on one version"
+        )
 
 
 def behaviour(path: Path, log: "EvalLog", scorer: str | None = None) -> str:
@@ -82,14 +95,14 @@ def bundle(logs: Path, to: Path) -> None:
     bundle_log_dir(str(logs), str(to), overwrite=True)
 
 
-def opened(path: Path, skip: set[str]) -> "EvalLog":
+def opened(path: Path, skip: AbstractSet[str]) -> "EvalLog":
     """A log without the parts named in ``skip``. Errors: ``TranscriptError``."""
     from inspect_ai.log import read_eval_log
 
     if not path.is_file():
         raise TranscriptError(f"{path}: no such file; give an Inspect log (.eval or .json)")
     try:
-        return read_eval_log(path, resolve_attachments="messages" not in skip, exclude_fields=skip)
+        return read_eval_log(path, resolve_attachments="messages" not in skip, exclude_fields=set(skip))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
         said = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise TranscriptError(f"{path}: can't be read as an Inspect log ({said})") from None
