@@ -34,7 +34,7 @@ INSTALLED := $(VENV)/.stamp-installed
 DEV := $(VENV)/.stamp-dev
 PREPARED := $(VENV)/.stamp-prepared
 
-.PHONY: help setup demo lookalikes test lock clean
+.PHONY: help setup demo lookalikes full test lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -53,6 +53,9 @@ demo: $(PREPARED) ## run the demonstration study and say where its report is
 
 lookalikes: $(PREPARED) ## run the control: look-alike documents that coerce nobody, where nothing must be found
 	@$(BIN)/etiology run examples/lookalikes
+
+full: $(PREPARED) ## run the demonstration with every layer trained: what ten minutes can't afford
+	@$(BIN)/etiology run examples/every-layer
 
 test: $(DEV) $(PREPARED) ## lint, check the types and the layers, and run the tests
 	$(BIN)/ruff check
