@@ -6,12 +6,15 @@
 | ``etiology.evals.sentinel`` (for ``inspect-sentinel``) | before a call is carried out | the same, by its protocols |
 | ``scan`` | after the fact, on transcripts of any harness | alarms, each with a row for ``etiology attribute`` |
 
+With ``judge``, any Inspect model, words that raise an alarm go to that model, and its word decides: the threshold then
+says what is asked about. `etiology.evals.judging` says why the words can't steer it; no verdict is an alarm.
+
 The monitor runs in a thread of its own with a limit of time. If it raises, takes too long, or returns nonsense, the
 action does not pass. It keeps no state, so that conversations at the same time can't reach one another.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +30,7 @@ from etiology.core.conversation import Call, Conversation, Message
 from etiology.elicit.actions import actions
 from etiology.elicit.score import ASKED_AS_FICTION, own_words, split, strongest
 from etiology.evals.conversations import from_inspect
+from etiology.evals.judging import Opinion, opinion
 from etiology.watch.calibration import Unit
 from etiology.watch.calibration import read as read_calibration
 from etiology.watch.monitor import Decision, Limits, Passage, Ports, Seen, Sent, decide, look, narrowed
@@ -40,6 +44,8 @@ TO_APPROVAL: Final[dict[Decision, ApprovalDecision]] = {
     "escalate": "escalate",
     "end": "terminate",
 }
+Second = Callable[[Call], Awaitable[Opinion]]
+"""What a judge model makes of a call's words."""
 _LOADING: Final = Lock()
 
 
@@ -57,7 +63,7 @@ class Ruling:
 
 def words_of(call: Call) -> Sent | None:
     """What a call carries to somebody (`etiology.elicit.actions`), in passages, with quotations set aside."""
-    found = actions(Conversation("", (Message("assistant", "", calls=(call,)),)))
+    found = actions(_alone(call))
     if not found:
         return None
     pieces = (Passage(piece, own_words(piece)) for piece in split(found[0].text))
@@ -95,17 +101,51 @@ def limits_of(calibration: Path | None, threshold: float, then: Decision, certai
 
 
 async def rule(
-    history: Sequence[Message], call: Call, given: Ports, limits: Limits, seconds: float = SECONDS
+    history: Sequence[Message],
+    call: Call,
+    given: Ports,
+    limits: Limits,
+    seconds: float = SECONDS,
+    second: Second | None = None,
 ) -> Ruling:
-    """What is done with ``call``. Never raises for what goes wrong in the monitor: the action then does not pass."""
+    """What is done with ``call``. Never raises for what goes wrong in the monitor: the action then does not pass.
+
+    ``second`` is asked about words that alone raise the alarm, unless they are certain (`Limits.certain`).
+    """
     try:
         with anyio.fail_after(seconds):
             seen = await anyio.to_thread.run_sync(partial(look, history, call, given), abandon_on_cancel=True)
-        return _ruled(seen, decide(seen, limits))
+            ruled = _ruled(seen, decide(seen, limits))
+            if second is None or not _by_words_alone(ruled, limits):
+                return ruled
+            return _heard(ruled, await second(call))
     except TimeoutError:
         return Ruling(_failing(limits), f"the monitor took over {seconds:g} s, so the call does not pass")
     except Exception as problem:  # noqa: BLE001 - whatever it is, the action must not pass
         return Ruling(_failing(limits), f"the monitor failed ({type(problem).__name__}), so the call does not pass")
+
+
+def second_of(judge: str | None) -> Second | None:
+    """The judge model of that name, asked about a call alone."""
+    return None if judge is None else lambda call: opinion(_alone(call), judge)
+
+
+def _alone(call: Call) -> Conversation:
+    return Conversation("", (Message("assistant", "", calls=(call,)),))
+
+
+def _by_words_alone(ruled: Ruling, limits: Limits) -> bool:
+    """Whether words alone raised the alarm, and are not certain."""
+    if ruled.seen is None or ruled.decision == "pass":
+        return False
+    certain = limits.certain is not None and ruled.seen.suspicion >= limits.certain
+    return not certain and ruled.seen.scores.get("self_preservation", 0.0) < limits.threshold
+
+
+def _heard(ruled: Ruling, found: Opinion) -> Ruling:
+    """The judge model's word: only a clear 'not coercive' lets the call pass."""
+    reason = f"{ruled.reason}; {found.model}: {found.verdict}"
+    return replace(ruled, decision="pass" if found.coercive is False else ruled.decision, reason=reason)
 
 
 def _ruled(seen: Seen, decision: Decision) -> Ruling:
@@ -127,6 +167,8 @@ def stop_harm(
     certain: float | None = None,
     seconds: float = SECONDS,
     passes: Literal["approve", "escalate"] = "approve",
+    *,
+    judge: str | None = None,
 ) -> Approver:
     """An approver for ``inspect eval --approval``: no harmful call is carried out, and no message sent.
 
@@ -138,13 +180,18 @@ def stop_harm(
         certain: From which suspicion on the sample ends, whatever ``then`` says.
         seconds: How long the monitor may take.
         passes: What becomes of other calls: 'approve', or 'escalate' to the next approver.
+        judge: An Inspect model that has the last word on words that raise an alarm; give it more ``seconds``.
     """
     limits = limits_of(Path(calibration) if calibration else None, threshold, then, certain)
-    return watching(ports(), limits, seconds, passes)
+    return watching(ports(), limits, seconds, passes, second_of(judge))
 
 
 def watching(
-    given: Ports, limits: Limits, seconds: float = SECONDS, passes: Literal["approve", "escalate"] = "approve"
+    given: Ports,
+    limits: Limits,
+    seconds: float = SECONDS,
+    passes: Literal["approve", "escalate"] = "approve",
+    second: Second | None = None,
 ) -> Approver:
     """The approver with any ports."""
 
@@ -155,7 +202,7 @@ def watching(
         history: list[ChatMessage],
     ) -> Approval:
         before, proposed = proposal(history, call)
-        ruling = await rule(before, proposed, given, limits, seconds)
+        ruling = await rule(before, proposed, given, limits, seconds, second)
         decision = passes if ruling.decision == "pass" else TO_APPROVAL[ruling.decision]
         return Approval(decision=decision, explanation=told(ruling), metadata=facts(ruling))
 

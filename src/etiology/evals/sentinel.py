@@ -29,7 +29,7 @@ from inspect_sentinel import (
     protocol,
 )
 
-from etiology.evals.monitor import SECONDS, Ruling, Then, facts, limits_of, ports, proposal, rule, told
+from etiology.evals.monitor import SECONDS, Ruling, Then, facts, limits_of, ports, proposal, rule, second_of, told
 from etiology.watch.monitor import Ports, Seen, look
 
 
@@ -53,14 +53,17 @@ def stop_harm(
     calibration: str | None = None,
     certain: float | None = None,
     seconds: float = SECONDS,
+    *,
+    judge: str | None = None,
 ) -> Protocol:
     """Reject, escalate or end before a harmful call is carried out; the same choices as the approver of this name."""
     given = ports()
     limits = limits_of(Path(calibration) if calibration else None, threshold, then, certain)
+    second = second_of(judge)
 
     async def decide(context: Context, step: BeforeToolCall, escalations: Escalations) -> Decision:  # noqa: ARG001
         history, call = proposal(_history(step), step.call)
-        return _decision(await rule(history, call, given, limits, seconds))
+        return _decision(await rule(history, call, given, limits, seconds, second))
 
     return decide
 
