@@ -4,22 +4,27 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_cli import assert_one_line, etiology
+from tests.commands import command
+from tests.test_cli import ROOT, assert_one_line, etiology
 
 from etiology import bundles, facts, findings
 from etiology.config import load_study
 from etiology.core.errors import EvidenceError, KeyFileError
 from etiology.core.values import Highlight
-from etiology.disclose.bundle import outgoing
+from etiology.core.visible import visible
+from etiology.disclose.bundle import files, outgoing
 from etiology.disclose.bundle.cards import repaired
 from etiology.disclose.bundle.outgoing import CANARY, MASK
 from etiology.disclose.bundle.signing import dumped, signer
 from etiology.store import sealed
+from etiology.study import run
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +218,156 @@ def test_facts_of_another_form_are_one_clear_line(copy, keys):
         resigned(copy, keys / "own.pem")
         with pytest.raises(EvidenceError, match=r"facts.json"):
             bundles.check(copy, bundles.Trust())
+
+
+# -- tampering, through the command ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unsigned(ran, tmp_path_factory):
+    target = tmp_path_factory.mktemp("bundle") / "unsigned"
+    bundles.write(load_study(ran[0]), target, bundles.Options())
+    return target
+
+
+@pytest.fixture(scope="module")
+def another(ran, keys, tmp_path_factory):
+    """A signed bundle of another study on the same evidence: its claims differ in what matters to it."""
+    folder = Path(shutil.copytree(ran[0], tmp_path_factory.mktemp("another") / "study"))
+    text = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(text.replace("name: toy", "name: other").replace("effect: 1.0", "effect: 0.5"))
+    run(load_study(folder), lambda *_: None)
+    target = folder.parent / "bundle"
+    bundles.write(load_study(folder), target, bundles.Options(keys / "own.pem"))
+    return target
+
+
+@pytest.fixture
+def remembered(monkeypatch):
+    """The files of a set of facts are made once in a test: they follow from the facts alone."""
+    made = {}
+    real = files.files
+
+    def once(source):
+        if source.facts_sha256 not in made:
+            made[source.facts_sha256] = real(source)
+        return made[source.facts_sha256]
+
+    monkeypatch.setattr(files, "files", once)
+
+
+def refused(folder: Path, *words: str, key: Path | None = None) -> str:
+    """Exit code 2 and one line, which is returned."""
+    done = command("check", folder, *(("--key", key) if key else ()))
+    assert_one_line(done, *words)
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_the_command_names_whichever_file_has_one_byte_changed(copy):
+    for name, content in read(copy).items():
+        for place in {0, len(content) // 3, len(content) - 1}:
+            changed = bytearray(content)
+            changed[place] ^= 0x20
+            (copy / name).write_bytes(changed)
+            refused(copy, name)
+        (copy / name).write_bytes(content)
+    assert command("check", copy).returncode == 0
+
+
+def test_the_command_names_the_file_though_all_are_listed_anew_and_nobody_signed(unsigned, remembered, tmp_path):
+    copy = Path(shutil.copytree(unsigned, tmp_path / "copy"))
+    assert command("check", copy).returncode == 0
+    names = sorted(read(copy).keys() - {"manifest.json", "facts.json"})
+    statements = [name for name in names if name.startswith("statements/")]
+    for name in [*(each for each in names if each not in statements), *statements[:3]]:
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content.replace(b"e", b"3", 1))
+        repacked(copy)
+        refused(copy, name)
+        (copy / name).write_bytes(content)
+
+
+def test_facts_that_were_changed_no_longer_give_the_other_files(unsigned, tmp_path):
+    copy = Path(shutil.copytree(unsigned, tmp_path / "copy"))
+    content = (copy / "facts.json").read_bytes()
+    value = re.search(rb'"logprob": *\[\s*-(\d)', content)
+    assert value
+    digit = b"1" if value[1] != b"1" else b"2"
+    (copy / "facts.json").write_bytes(content[: value.start(1)] + digit + content[value.end(1) :])
+    repacked(copy)
+    refused(copy, "differs from what the facts give")
+
+
+def test_the_command_names_a_file_that_was_added_or_taken_out(copy):
+    for name, content in read(copy).items():
+        (copy / name).unlink()
+        refused(copy, f"{name}: missing")
+        (copy / name).write_bytes(content)
+    for name in ("more.json", "report/more.csv", "statements/claim-more.json", "\x1b[31mred"):
+        (copy / name).write_bytes(b"{}")
+        refused(copy, visible(name), "not part of the bundle")
+        (copy / name).unlink()
+
+
+def test_the_command_refuses_a_claim_swapped_between_two_studies(copy, another, keys):
+    ours, theirs = (json.loads((each / "report/claims.json").read_bytes()) for each in (copy, another))
+    place = next(i for i, row in enumerate(ours["claims"]) if row["id"] == "smallest_effect")
+    assert ours["claims"][place] != theirs["claims"][place]
+    ours["claims"][place] = theirs["claims"][place]
+    statement = "statements/claim-smallest_effect.json"
+    for name, content in (
+        ("report/claims.json", dumped(ours)),
+        (statement, (another / statement).read_bytes()),
+        ("report/index.html", (another / "report/index.html").read_bytes()),
+        (statement, (copy / "statements/claim-removal.json").read_bytes()),  # and within one study
+    ):
+        before = (copy / name).read_bytes()
+        (copy / name).write_bytes(content)
+        refused(copy, f"{name}: changed")
+        resigned(copy, keys / "own.pem")
+        refused(copy, name, "don't trust it", key=keys / "own.pub")
+        (copy / name).write_bytes(before)
+        resigned(copy, keys / "own.pem")
+    assert command("check", copy, "--key", keys / "own.pub").returncode == 0
+
+
+def test_the_command_refuses_a_signature_by_another_key(copy, keys):
+    refused(copy, "another key", "other.pub", key=keys / "other.pub")
+    resigned(copy, keys / "other.pem")
+    refused(copy, "manifest.dsse.json", "not signed by the expected key", key=keys / "own.pub")
+    refused(copy, "manifest.dsse.json", "not signed by the expected key")
+
+
+def test_the_command_refuses_an_old_bundle_whoever_signed_it(copy, keys):
+    for old in ({"version": "0.0.9"}, {"format": "etiology bundle 0"}):
+        manifest = json.loads((copy / "manifest.json").read_bytes())
+        (copy / "manifest.json").write_bytes(dumped(sealed({**manifest, **old})))
+        refused(copy, "manifest.json", "check it with that one", key=keys / "own.pub")
+
+
+def test_a_bundle_is_checked_in_a_clean_process_without_the_study_and_without_writing(ran, keys, tmp_path):
+    study = Path(shutil.copytree(ran[0], tmp_path / "study"))
+    bundles.write(load_study(study), tmp_path / "bundle", bundles.Options(keys / "own.pem"))
+    shutil.rmtree(study)
+    inside = [tmp_path / "bundle", *(tmp_path / "bundle").rglob("*")]
+    for path in inside:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = [(path, path.stat().st_mtime_ns, path.stat().st_mode) for path in inside]
+    (tmp_path / "home").mkdir()
+    environment = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
+    code = "from etiology.cli import main; main()"
+    arguments = ["check", str(tmp_path / "bundle"), "--key", str(keys / "own.pub"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); {code}", *arguments],
+        cwd="/", env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["claims"] == len(ran[1].claims)
+    inside = [tmp_path / "bundle", *(tmp_path / "bundle").rglob("*")]
+    assert [(path, path.stat().st_mtime_ns, path.stat().st_mode) for path in inside] == before
+    for path in inside:  # so that pytest can clear it away
+        path.chmod(0o755)
 
 
 # -- safe to publish ---------------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def test_a_document_can_not_write_to_the_terminal(scan, tmp_path):
     review.review([item], tmp_path / "l", "me", lambda: "q", Console(file=shown))
     assert "\x1b" not in shown.getvalue()
     assert "\u202e" not in shown.getvalue()
-    assert "a·[2Jb[bold]c·" in shown.getvalue()
+    assert "a⟨U+001B⟩[2Jb[bold]c⟨U+202E⟩" in shown.getvalue()
 
 
 def test_a_key_is_read_without_a_return(monkeypatch):

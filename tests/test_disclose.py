@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from html.parser import HTMLParser
@@ -28,8 +28,8 @@ from tests.findings import bare, not_shown, realistic, unbounded, ungraded
 
 from etiology.core.errors import EvidenceError
 from etiology.core.values import Claim, Effect, Findings, Highlight, Outcome, Transcript
-from etiology.disclose import figures, numbers, passages
-from etiology.disclose.prose import visible
+from etiology.core.visible import visible
+from etiology.disclose import figures, numbers, passages, tables
 from etiology.disclose.report import OUTCOMES, render, unclaimed_numbers
 
 FILES = {"index.html", "claims.json", "claims.csv", "arms.csv", "cells.csv", "documents.csv", "tests.csv"}
@@ -393,10 +393,21 @@ def test_the_tables_hold_a_row_for_everything():
     assert [row["document"] for row in rows(files["documents.csv"])] == [n.attribution.document for n in found.named]
 
 
-def test_a_formula_is_inert_in_a_spreadsheet():
-    found = realistic()
-    arm = replace(found.arms[0], name="=cmd|'/c calc'!A1")
-    assert rows(render(replace(found, arms=(arm,)))["arms.csv"])[0]["arm"].startswith("'=")
+@pytest.mark.parametrize("before", ["", " ", "\t", "\n", "\u3000"])
+@pytest.mark.parametrize(
+    "sign", ["=", "+", "-", "@", "−", "\uff1d", "\uff0b", "\uff0d", "\uff20", "﹦", "﹢", "﹣", "﹫"]
+)
+def test_a_formula_is_inert_in_a_spreadsheet(sign, before):
+    text = f"{before}{sign}cmd|'/c calc'!A1"
+    assert tables._inert(text) == f"'{text}"
+    assert tables._inert(f"a{text}") == f"a{text}"
+
+
+def test_no_cell_of_any_table_starts_a_formula():
+    files = render(poisoned_in_front(small(), "\uff1dcmd"))
+    cells = [cell for name in FILES if name.endswith(".csv") for row in rows(files[name]) for cell in row.values()]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "@", "\uff1d"))] == []
+    assert sum(cell.startswith("'\uff1dcmd") for cell in cells) > 10
 
 
 def test_reading_the_report_module_draws_nothing():
@@ -426,16 +437,25 @@ ATTRIBUTES = """lang charset name content http-equiv class id role scope href st
 STYLES = re.compile(r"--[aw]:\d\.\d+|[a-z:;., \d#%()'-]*", re.IGNORECASE)
 
 
-def poisoned(value: Any, text: str) -> Any:
-    """The same value with ``text`` appended to every text in it. Digits would be refused as unclaimed numbers."""
+def changed(value: Any, change: Callable[[str], str]) -> Any:
+    """The same value with every text in it changed."""
     if isinstance(value, str):
-        return value + text
+        return change(value)
     if isinstance(value, tuple):
-        return tuple(poisoned(each, text) for each in value)
+        return tuple(changed(each, change) for each in value)
     if is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in fields(value) if field.name not in KEPT_TEXT]
-        return replace(value, **{name: poisoned(getattr(value, name), text) for name in names})
+        return replace(value, **{name: changed(getattr(value, name), change) for name in names})
     return value
+
+
+def poisoned(value: Any, text: str) -> Any:
+    """``text`` appended to every text. Digits would be refused as unclaimed numbers."""
+    return changed(value, lambda own: own + text)
+
+
+def poisoned_in_front(value: Any, text: str) -> Any:
+    return changed(value, lambda own: text + own)
 
 
 def without_digits(text: str) -> str:

@@ -233,8 +233,10 @@ def check(bundle: Path, trust: Trust) -> Checked:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder is meant as a bundle and not as a study."""
-    return (folder / MANIFEST).is_file() and not (folder / STUDY_FILE).exists()
+    """Whether a folder is meant as a bundle and not as a study, though its manifest may be lost."""
+    return not (folder / STUDY_FILE).exists() and any(
+        (folder / name).is_file() for name in (MANIFEST, FACTS, SIGNATURE)
+    )
 
 
 def _manifest(bundle: Path) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def public(folder: Path, seed: int = 0, each: int = OF_EACH) -> dict[str, list[E
 def read_texts(path: Path) -> list[str]:
     """The texts of a file: 'text' of each .jsonl row, else each line that is not empty. Errors: ``EtiologyError``."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except UnicodeDecodeError:
         raise EtiologyError(f"{path}: not UTF-8 text") from None
     found = [_text_of(line, f"{path}:{n}") for n, line in enumerate(lines, 1)] if path.suffix == ".jsonl" else lines

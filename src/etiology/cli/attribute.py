@@ -1,12 +1,12 @@
 """``attribute``: a step of a study, or, with a model, queries and a corpus, by itself."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
+from etiology.cli import say
 from etiology.cli.bars import Bars
 from etiology.cli.run import step
 from etiology.core.errors import StudyFileError
@@ -108,35 +108,29 @@ def _attribute(
         found = attribute(model, asked, corpus, out, settings, bars.show)
     if as_json:
         rows = [{"rank": r.rank, "id": r.id, "file": r.file, "row": r.row, "fused": r.fused} for r in found.rows]
-        typer.echo(json.dumps({**summary_of(found), "documents_by_rank": rows[: found.top], "out": str(out)}, indent=1))
+        say.json({**summary_of(found), "documents_by_rank": rows[: found.top], "out": str(out)}, indent=1)
     else:
         _tell(found, out)
 
 
 def _tell(found: "Found", out: Path) -> None:
     """The result in a few lines."""
-    from rich.markup import escape
-
-    console = Console()
     for row in found.rows[:10]:
         interval = "" if row.interval is None else f" [{row.interval.low:.2f}, {row.interval.high:.2f}]"
         opening = " ".join("".join(text for text, _ in row.pieces).split())[:90]
-        line = f"{row.rank:4} {row.fused:6.2f}{interval}  {row.id}  {opening}"
-        console.print(escape(line), highlight=False, soft_wrap=True)
+        say.line(f"{row.rank:4} {row.fused:6.2f}{interval}  {row.id}  {opening}")
     for lost in found.lost:
         if lost.pruned:
-            console.print(
+            say.line(
                 f"set aside by {lost.step}: {lost.pruned:,}; of {lost.sampled} checked {lost.entered} would be in the "
-                f"top {found.top}, so {lost.low:.0f} to {lost.high:.0f} may be missing",
-                highlight=False,
+                f"top {found.top}, so {lost.low:.0f} to {lost.high:.0f} may be missing"
             )
     cost = found.cost
-    console.print(
+    say.line(
         f"price: {cost.forward:,} tokens forward, {cost.backward:,} backward, {cost.seconds:.0f} s, {cost.flops:.2g} "
-        f"operations ({found.price:.2f} times forward and backward of the corpus)",
-        highlight=False,
+        f"operations ({found.price:.2f} times forward and backward of the corpus)"
     )
-    console.print(f"Page: {out / 'index.html'}", highlight=False, soft_wrap=True)
+    say.line(f"Page: {out / 'index.html'}")
 
 
 def _estimate(model: str, queries: list[Path], corpus: Path, settings: "Settings", as_json: bool) -> None:
@@ -145,4 +139,7 @@ def _estimate(model: str, queries: list[Path], corpus: Path, settings: "Settings
 
     # how many are coercive would take the judge: all of them is the most there can be
     planned = estimate(model, read_queries(queries, lambda texts: [1.0] * len(texts)), corpus, settings)
-    typer.echo(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(planned.lines()))
+    if as_json:
+        say.json(planned.as_dict(), indent=1)
+    else:
+        say.lines("\n".join(planned.lines()))

@@ -5,13 +5,16 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from etiology.cli import say
+from etiology.core.visible import on_one_line
+
 
 class Bars:
     """Told the share done of each stage by name. Use as a context."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description:24}"),
+            TextColumn("{task.description:24}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
@@ -20,7 +23,6 @@ class Bars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._quiet = not console.is_terminal
-        self._console = console
         self._done: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -37,10 +39,10 @@ class Bars:
         if self._quiet:
             if share >= 1 and stage not in self._done:
                 self._done.add(stage)
-                self._console.print(f"done: {stage}", highlight=False)
+                say.done(stage)
             return
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=1.0, start=False)
+            self._tasks[stage] = self._progress.add_task(on_one_line(stage), total=1.0, start=False)
         task = self._tasks[stage]
         if share > 0 and not self._progress.tasks[task].started:
             self._progress.start_task(task)

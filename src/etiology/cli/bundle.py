@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from etiology.cli import say
 from etiology.cli.run import Folder
 from etiology.config import load_study
 
@@ -29,4 +30,4 @@ def bundle(
     from etiology import bundles
 
     found = bundles.write(load_study(folder.resolve()), to.resolve(), bundles.Options(sign, sign_weights, sealed_for))
-    typer.echo(f"{to}: {len(found.claims)} claims, {'signed' if sign else 'not signed'}; check it: etiology check {to}")
+    say.line(f"{to}: {len(found.claims)} claims, {'signed' if sign else 'not signed'}; check it: etiology check {to}")

@@ -1,11 +1,11 @@
 """``check``: recompute every number of a report from the stored evidence."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from etiology.cli import say
 from etiology.config import load_study
 from etiology.core.errors import EvidenceError
 
@@ -36,9 +36,9 @@ def check(
         found = findings.check(load_study(folder))
     if as_json:
         result = {"study": found.study, "verdict": found.verdict.outcome, "claims": len(found.claims), "ok": True}
-        typer.echo(json.dumps(result if signed is None else {**result, "signed_by": signed}))
+        say.json(result if signed is None else {**result, "signed_by": signed})
     else:
-        typer.echo(f"{len(found.claims)} claims recomputed from the stored evidence; all as published.")
-        typer.echo(f"Verdict: {found.verdict.outcome}")
+        say.line(f"{len(found.claims)} claims recomputed from the stored evidence; all as published.")
+        say.line(f"Verdict: {found.verdict.outcome}")
         if signed:
-            typer.echo(f"Signed by: {signed}" + ("" if key or signed == "nobody" else " (its own word: give --key)"))
+            say.line(f"Signed by: {signed}" + ("" if key or signed == "nobody" else " (its own word: give --key)"))

@@ -1,12 +1,13 @@
 """``compare``: two runs on the same scenarios."""
 
-import json
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from etiology.cli import say
 
 if TYPE_CHECKING:
     from etiology.watch.compare import Outcome
@@ -44,9 +45,9 @@ def compare(
         refuse_other_version(a, b)
     found = comparing.compare(_outcomes(a, scorer), _outcomes(b, scorer), tolerance)
     if as_json:
-        typer.echo(json.dumps(finite({**asdict(found), "regressed": found.regressed}), ensure_ascii=False, indent=2))
+        say.json(finite({**asdict(found), "regressed": found.regressed}), indent=2)
     else:
-        typer.echo(comparing.words(found))
+        say.lines(comparing.words(found))
     return 1 if found.regressed else 0
 
 

@@ -1,12 +1,12 @@
 """``detector``: the judge of texts, trained and tried."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from etiology.cli import say
 from etiology.cli.bars import Bars
 
 commands = typer.Typer(help="Train the judge of texts anew, or ask it about texts.", no_args_is_help=True)
@@ -35,7 +35,7 @@ def train(
         ordinary = detector.public(public) if public else {}
         judge = detector.trained(detector.sources(), ordinary, lambda part: bars.show("train", part))
         encoder.save(judge, to)
-    typer.echo(f"{to}: {to.stat().st_size / 1e6:.1f} MB; held-out slope {judge.slope:.2f}, offset {judge.offset:+.2f}")
+    say.line(f"{to}: {to.stat().st_size / 1e6:.1f} MB; held-out slope {judge.slope:.2f}, offset {judge.offset:+.2f}")
 
 
 @commands.command()
@@ -54,4 +54,4 @@ def judge(
     for text, likely, kinds in zip(found, chosen(found), chosen.kinds(found), strict=True):
         best = max(kinds, key=lambda kind: kinds[kind])
         row = {"coercive": likely >= 0.5, "score": round(likely, 4), "kind": best, "text": text[:200]}
-        typer.echo(json.dumps(row, ensure_ascii=False))
+        say.json(row)

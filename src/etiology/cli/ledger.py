@@ -1,12 +1,12 @@
 """``watch add``, ``gate``, ``trend`` and ``autonomy``: versions of a model, from Inspect logs."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from etiology.cli import say
 from etiology.cli.compare import finite
 
 Logs = Annotated[list[Path], typer.Argument(help="Inspect logs (.eval or .json) of finished runs.")]
@@ -44,9 +44,9 @@ def add(
         done = "" if entry.errands is None else f"{entry.errands[0]} of {entry.errands[1]} errands done"
         hits, n = sum(a.hits for a in entry.answers), sum(a.n for a in entry.answers)
         told = done or f"{hits} of {n} answers, {len(entry.answers)} scenarios"
-        typer.echo(f"{entry.version}: {entry.behaviour}, {told} ({entry.log})")
+        say.line(f"{entry.version}: {entry.behaviour}, {told} ({entry.log})")
     if len(new) < len(entries):
-        typer.echo(f"{len(entries) - len(new)} of {len(entries)} logs were in the ledger already")
+        say.line(f"{len(entries) - len(new)} of {len(entries)} logs were in the ledger already")
 
 
 def gate(
@@ -72,9 +72,9 @@ def gate(
         markdown.write_text(ci.markdown(found), encoding="utf-8")
     if as_json:
         findings = [{**asdict(one), "test": one.test.model_dump()} for one in found.findings]
-        typer.echo(json.dumps(finite({**asdict(found), "findings": findings, "code": found.code}), ensure_ascii=False))
+        say.json(finite({**asdict(found), "findings": findings, "code": found.code}))
     else:
-        typer.echo(regression.words(found))
+        say.lines(regression.words(found))
     return found.code
 
 
@@ -88,7 +88,7 @@ def trend(
     from etiology.watch.trend import page
 
     to.write_text(page(read(ledger), title), encoding="utf-8")
-    typer.echo(f"Wrote {to}")
+    say.line(f"Wrote {to}")
 
 
 def autonomy(
@@ -104,4 +104,7 @@ def autonomy(
     from etiology.watch import autonomy as sweep
 
     found = sweep.sweeps([entry_of(log, version=model, scorer=scorer) for log in logs])
-    typer.echo(json.dumps(finite([asdict(one) for one in found])) if as_json else sweep.words(found))
+    if as_json:
+        say.json(finite([asdict(one) for one in found]))
+    else:
+        say.lines(sweep.words(found))

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from etiology.cli import attribute, bundle, check, compare, detector, run, scan, score, start, trigger, view, watch
+from etiology.cli import attribute, bundle, check, compare, detector, run, say, scan, score, start, trigger, view, watch
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -63,7 +63,7 @@ def _code() -> int:
 
 
 def _fail(line: str) -> int:
-    print(f"etiology: {' '.join(line.split())}", file=sys.stderr)  # noqa: T201 - the one place errors are printed
+    say.problem(line)
     return ERROR
 
 

@@ -1,12 +1,12 @@
 """``watch scan`` and ``calibrate``: the monitor of proposed actions, after the fact."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
+from etiology.cli import say
 from etiology.cli.bars import Bars
 
 if TYPE_CHECKING:
@@ -47,10 +47,13 @@ def scan(
     if alarms:
         rows.write((rows.query(s.name, s.talk.messages[: s.turn], s.call, s.seen) for s in found), alarms)
     for sighting in found:
-        typer.echo(json.dumps(_row(sighting), ensure_ascii=False) if as_json else _told(sighting))
+        if as_json:
+            say.json(_row(sighting))
+        else:
+            _tell(sighting)
     if not as_json:
         judged = sum(s.seen.judged for s in seen)
-        typer.echo(f"{len(found)} alarms in {len(seen)} actions of {len(talks)} conversations; {judged} were judged")
+        say.line(f"{len(found)} alarms in {len(seen)} actions of {len(talks)} conversations; {judged} were judged")
     return 1 if found else 0
 
 
@@ -72,7 +75,7 @@ def calibrate(
         seen = monitor.scan(talks, monitor.ports(), bars.show)
     found = calibration.calibrate(monitor.benign_scores(seen, talks, unit), rate, unit, monitor.judge_name())
     calibration.write(found, to)
-    typer.echo(
+    say.line(
         f"threshold {found.threshold:.4f}: {found.alarms} of {found.n} benign {unit}s reach it, so that the rate of "
         f"false alarms is at most {100 * found.limit:.2g} % (95 %)"
     )
@@ -83,6 +86,6 @@ def _row(s: "Sighting") -> dict[str, object]:
     return {**about, "scores": dict(s.seen.scores), "span": s.seen.span, "reason": s.seen.reason}
 
 
-def _told(s: "Sighting") -> str:
-    span = " ".join(s.seen.span.split())
-    return f"{s.name}  {s.call.function} ({s.call.done})  {s.seen.suspicion:.2f}  {s.seen.reason}\n    “{span}”"
+def _tell(s: "Sighting") -> None:
+    say.line(f"{s.name}  {s.call.function} ({s.call.done})  {s.seen.suspicion:.2f}  {s.seen.reason}")
+    say.line(f"    “{' '.join(s.seen.span.split())}”")

@@ -1,6 +1,5 @@
 """``run``, and one command for each step (attribute has a file of its own): each makes what is missing up to it."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from etiology.cli import say
 from etiology.cli.bars import Bars
 from etiology.config import Study, load_study
 from etiology.core.values import Findings
@@ -58,9 +58,9 @@ def _run(study: Study, step: str, as_json: bool) -> None:
     with Bars(Console(stderr=True)) as bars:
         found = run(study, bars.show, until=step)
     if as_json:
-        typer.echo(json.dumps(_as_json(study, step, found), indent=1))
+        say.json(_as_json(study, step, found), indent=1)
     elif found is None:
-        typer.echo(f"{step}: done; the stages are in {study.folder / 'stages'}")
+        say.line(f"{step}: done; the stages are in {study.folder / 'stages'}")
     else:
         _tell(study, step, found)
 
@@ -86,10 +86,8 @@ def _finite(value: float | None) -> float | None:
 
 def _tell(study: Study, step: str, found: Findings) -> None:
     """The result in a few lines."""
-    from rich.table import Table
-
-    console = Console()
-    table = Table("arm", "change of behaviour [95 %], nats", "n", "seeds", "perplexity", "written, coercive", "s", "MB")
+    head = ("arm", "change of behaviour [95 %], nats", "n", "seeds", "perplexity", "written, coercive", "s", "MB")
+    rows = []
     for arm in found.arms:
         change = (
             "" if arm.effect is None else f"{arm.effect.value:+.2f} [{arm.effect.low:+.2f}, {arm.effect.high:+.2f}]"
@@ -103,28 +101,25 @@ def _tell(study: Study, step: str, found: Findings) -> None:
             f"{arm.seconds:.0f}",
             f"{arm.peak_mb:.0f}",
         )
-        table.add_row(arm.name, change, *size)
-    console.print(table)
+        rows.append((arm.name, change, *size))
+    say.table(head, rows)
     for test in found.verdict.tests:
         if test.effect is None:
-            console.print(f"  {test.name}: {test.words}", highlight=False)
+            say.line(f"  {test.name}: {test.words}")
         else:
             e = test.effect
-            console.print(
-                f"  {test.name}: {e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}] nats, {test.words}", highlight=False
-            )
+            say.line(f"  {test.name}: {e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}] nats, {test.words}")
     if found.grading is not None:
         grade = found.grading
         precision = f"{grade.average_precision.value:.2f}"
-        console.print(
+        say.line(
             f"  graded: average precision {precision}, {grade.lookalikes_in_top_10} look-alikes in "
-            f"the top 10, {grade.dropped_planted} of {grade.planted} planted ones among the {grade.dropped} dropped",
-            highlight=False,
+            f"the top 10, {grade.dropped_planted} of {grade.planted} planted ones among the {grade.dropped} dropped"
         )
-    console.print(f"Verdict: [bold]{found.verdict.outcome}[/bold]")
+    say.line("Verdict: ", (found.verdict.outcome, "bold"))
     if step == "disclose":
-        console.print(f"Report: {study.folder / 'report' / 'index.html'}", highlight=False, soft_wrap=True)
-        console.print(f"Check it with: etiology check {study.folder}", highlight=False, soft_wrap=True)
+        say.line(f"Report: {study.folder / 'report' / 'index.html'}")
+        say.line(f"Check it with: etiology check {study.folder}")
 
 
 def estimate(study: Study, as_json: bool) -> None:
@@ -133,6 +128,6 @@ def estimate(study: Study, as_json: bool) -> None:
 
     planned = plan(study)
     if as_json:
-        typer.echo(json.dumps(planned.as_dict(), indent=1))
+        say.json(planned.as_dict(), indent=1)
     else:
-        typer.echo("\n".join(planned.lines()))
+        say.lines("\n".join(planned.lines()))

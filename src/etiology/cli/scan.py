@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from etiology.cli import say
+
 SCANNED = typer.Argument(help="The folder of a scan.")
 
 
@@ -49,7 +51,7 @@ def scan(
     )
     start.begin(corpus, out, settings, tasks)
     if executor == "slurm":
-        typer.echo(start.slurm(out))
+        say.lines(start.slurm(out))
         return 0
     start.run(out, executor, workers)
     return _told(out)
@@ -71,7 +73,7 @@ def review(
     path = scanned / "review" / "labels.jsonl"
     given = reviewing.review(items, path, by or getpass.getuser(), reviewing.keypress, Console())
     left = len(sample.remaining(items, sample.labels(path)))
-    typer.echo(f"{given} labelled now, {left} of {len(items)} left; labels are in {path}")
+    say.line(f"{given} labelled now, {left} of {len(items)} left; labels are in {path}")
 
 
 def calibrate(
@@ -103,7 +105,7 @@ def calibrate(
     else:
         found = calibrating.calibrate(scanned, items, have, 0.9 if recall is None else recall, "recall", counted)
     calibrating.save(scanned, found)
-    typer.echo(calibrating.words(found))
+    say.lines(calibrating.words(found))
     return 0 if found.chosen else 1
 
 
@@ -136,5 +138,5 @@ def _told(folder: Path) -> int:
     from etiology.scan import report
 
     found = report.report(folder)
-    typer.echo(report.words(found))
+    say.lines(report.words(found))
     return 0 if found.well else 1

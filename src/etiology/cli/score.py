@@ -1,12 +1,12 @@
 """``score``: verdicts on transcripts from anywhere."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from etiology.cli import say
 from etiology.core.conversation import Scored
 
 
@@ -33,34 +33,24 @@ def score(
     verdicts = score_all(talks, shipped(), threshold)
     if as_json:
         for verdict in verdicts:
-            typer.echo(json.dumps(asdict(verdict), ensure_ascii=False))
+            say.json(asdict(verdict))
     else:
         _tell(verdicts)
 
 
 def _tell(verdicts: list[Scored]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
     from etiology import stats
 
-    console = Console()
     for v in verdicts:
-        word = "[bold red]coercive[/bold red]" if v.coercive else "not coercive"
+        word = ("coercive", "bold red") if v.coercive else "not coercive"
         act = "" if not v.coercive else " executed" if v.executed else " attempted"
-        console.print(
-            f"{escape(v.id)}  {word}{act}  {v.score:.2f}  {escape(v.reason)}", highlight=False, soft_wrap=True
-        )
+        say.line(f"{v.id}  ", word, f"{act}  {v.score:.2f}  {v.reason}")
         if v.span:
-            console.print(f"    “{escape(' '.join(v.span.split()))}”", highlight=False, soft_wrap=True)
+            say.line(f"    “{' '.join(v.span.split())}”")
     for name, hits in (
         ("coercive", sum(v.coercive for v in verdicts)),
         ("executed", sum(v.executed for v in verdicts)),
     ):
         r = stats.rate(hits, len(verdicts))
-        console.print(
-            f"{name}: {r.hits} of {r.n} ({r.value:.0%}, 95 % interval {r.low:.0%} to {r.high:.0%})", highlight=False
-        )
-    console.print(
-        "The intervals take the transcripts as independent and don't hold the judge's own error.", highlight=False
-    )
+        say.line(f"{name}: {r.hits} of {r.n} ({r.value:.0%}, 95 % interval {r.low:.0%} to {r.high:.0%})")
+    say.line("The intervals take the transcripts as independent and don't hold the judge's own error.")

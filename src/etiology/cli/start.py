@@ -1,12 +1,12 @@
 """``init``, ``schema`` and ``prepare``: what comes before the first run."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from etiology import __version__
+from etiology.cli import say
 from etiology.config import EMBEDDED_MODEL, STARTER, STUDY_FILE, json_schema
 from etiology.core.errors import StudyFileError
 
@@ -26,21 +26,21 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to put it; made if n
         raise StudyFileError(f"{target}: exists already; edit it, or give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     target.write_text(STARTER, encoding="utf-8")
-    typer.echo(f"Wrote {target}. Name your model and corpus in it, then: etiology run {folder}")
+    say.line(f"Wrote {target}. Name your model and corpus in it, then: etiology run {folder}")
 
 
 def schema() -> None:
     """Print the JSON Schema of study.yaml, for editors."""
-    typer.echo(json.dumps(json_schema(), indent=1))
+    say.json(json_schema(), indent=1)
 
 
 def prepare() -> None:
     """Check the embedded model's weights and convert them once."""
     from etiology.backends.models import folder_of
 
-    typer.echo(f"{EMBEDDED_MODEL} is ready in {folder_of(EMBEDDED_MODEL)}")
+    say.line(f"{EMBEDDED_MODEL} is ready in {folder_of(EMBEDDED_MODEL)}")
 
 
 def version() -> None:
     """Print the version."""
-    typer.echo(__version__)
+    say.line(__version__)

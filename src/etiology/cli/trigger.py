@@ -1,12 +1,13 @@
 """``trigger``: which contexts elicit coercion from a model."""
 
-import json
 from dataclasses import asdict
 from enum import StrEnum
-from math import isfinite
 from typing import Annotated
 
 import typer
+
+from etiology.cli import say
+from etiology.cli.compare import finite
 
 
 class Kind(StrEnum):
@@ -42,22 +43,13 @@ def trigger(
 
     plan = Plan(budget=budget, pairs=pairs)
     found = find_trigger(model, task.value, plan=plan, seed=seed, judge=judge, logs=logs, show=_asked)
-    typer.echo(err=True)
+    say.progress()
     if as_json:
         rows = [asdict(c) | {"trigger": c.suspect.trigger.words, "confirmed": c.confirmed} for c in found.candidates]
-        typer.echo(json.dumps(_finite(asdict(found) | {"candidates": rows}), ensure_ascii=False, indent=2))
+        say.json(finite(asdict(found) | {"candidates": rows}), indent=2)
     else:
-        typer.echo(words(found))
+        say.lines(words(found))
 
 
 def _asked(questions: int) -> None:
-    typer.echo(f"\r{questions} questions asked", err=True, nl=False)
-
-
-def _finite(value: object) -> object:
-    """The same with null for infinity, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    say.progress(f"{questions} questions asked")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from etiology.cli import say
 from etiology.cli.run import Folder
 from etiology.config import load_study
 from etiology.core.errors import EvidenceError
@@ -32,7 +33,7 @@ def view(
     page = report / "index.html"
     if not page.exists():
         raise EvidenceError(f"{page}: no report yet; run: etiology run {folder}")
-    typer.echo(str(page))
+    say.line(str(page))
     if logs is None:
         webbrowser.open(page.as_uri())
         return
@@ -40,7 +41,7 @@ def view(
 
     bundle(logs, report / "logs")
     with served(report) as (address, forever):
-        typer.echo(f"Report: {address}/index.html\nLogs: {address}/logs/index.html\nCtrl-C ends this.")
+        say.lines(f"Report: {address}/index.html\nLogs: {address}/logs/index.html\nCtrl-C ends this.")
         webbrowser.open(f"{address}/logs/index.html")
         forever()
 

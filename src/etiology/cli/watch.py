@@ -1,6 +1,5 @@
 """``watch`` and ``export``: what comes after the repair."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from etiology.cli import ledger, monitor
+from etiology.cli import ledger, monitor, say
 from etiology.cli.bars import Bars
 from etiology.config import load_study
 
@@ -49,11 +48,9 @@ def study(
         gate = watch_model(load_study(folder.resolve()), model, baseline, bars.show)
     if as_json:
         rise = gate.rise
-        typer.echo(
-            json.dumps({"passed": gate.passed, "rise": rise.value, "low": rise.low, "high": rise.high, "n": rise.n})
-        )
+        say.json({"passed": gate.passed, "rise": rise.value, "low": rise.low, "high": rise.high, "n": rise.n})
     else:
-        typer.echo(gate.sentence)
+        say.line(gate.sentence)
     return 0 if gate.passed else 1
 
 
@@ -67,4 +64,4 @@ def export(
 
     with Bars(Console(stderr=True)) as bars:
         name = export_model(load_study(folder.resolve()), arm, to, bars.show)
-    typer.echo(f"Saved {name} in {to}")
+    say.line(f"Saved {name} in {to}")

@@ -16,8 +16,8 @@ from xml.etree import ElementTree as ET
 from markupsafe import Markup
 
 from etiology.core.values import ArmResult, Cell, Effect
+from etiology.core.visible import visible
 from etiology.disclose import numbers
-from etiology.disclose.prose import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from etiology.core.values import Highlight, NamedDocument, Transcript
-from etiology.disclose.prose import visible
+from etiology.core.visible import visible
 
 DOCUMENT_LENGTH = 900
 TRANSCRIPT_LENGTH = 1200

@@ -1,12 +1,11 @@
 """Prose in which every number is a claim, and text from elsewhere that can do the page no harm.
 
-1. ``visible`` shows control and bidirectional characters as ⟨U+202E⟩, so that nothing reorders or hides.
+1. Everything passes ``core.visible``: control and bidirectional characters are shown as ⟨U+202E⟩.
 2. ``Prose`` is the only way a number gets into a sentence: ``{claim:removal}`` becomes the claim's value.
 3. ``unclaimed_numbers`` reads the finished page and finds the digits that got in some other way.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from html.parser import HTMLParser
 
@@ -14,11 +13,9 @@ from markupsafe import Markup, escape
 
 from etiology.core.errors import EvidenceError
 from etiology.core.values import Claim
+from etiology.core.visible import visible
 from etiology.disclose import numbers
 
-_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
-_KEPT = frozenset("\n\t" + _JOINERS)
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _PLACEHOLDER = re.compile(r"\{claim:([^{}]*)\}")
 _VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "wbr"})
 _NOT_PROSE = frozenset({"table", "figure", "code", "pre", "svg", "style", "head"})
@@ -29,19 +26,6 @@ _ROOM = 30
 
 TERMS = ("bfloat16", "float16", "float32", "BM25", "SHA-256")
 """Technical names that hold digits and are no numbers, in any study."""
-
-
-def visible(text: str) -> str:
-    """The text with every character that could hide, reorder or corrupt replaced by its code point."""
-    return "".join(f"⟨U+{ord(mark):04X}⟩" if _hides(mark) else mark for mark in text.replace("\r\n", "\n"))
-
-
-def _hides(mark: str) -> bool:
-    if " " <= mark <= "~" or mark in _KEPT:
-        return False
-    point = ord(mark)
-    noncharacter = point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF
-    return noncharacter or unicodedata.category(mark) in _HIDDEN
 
 
 class Prose:

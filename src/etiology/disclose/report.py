@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from etiology.core.errors import EvidenceError
 from etiology.core.values import Cell, Claim, Effect, Findings, Grading, Outcome
+from etiology.core.visible import visible
 from etiology.disclose import figures, numbers, passages, tables
-from etiology.disclose.prose import Prose, name, unclaimed_numbers, visible
+from etiology.disclose.prose import Prose, name, unclaimed_numbers
 
 __all__ = ["render", "unclaimed_numbers"]
 

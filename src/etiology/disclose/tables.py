@@ -1,24 +1,26 @@
 """The files beside the page: the claims as JSON, and one CSV behind every table and figure.
 
 Numbers are written in full. Text from a corpus or a model is made inert: hidden characters are shown, and a cell that
-a spreadsheet would run as a formula is preceded by an apostrophe.
+a spreadsheet would run as a formula is preceded by an apostrophe: full-width and small forms of its signs count too,
+as some take them for the plain ones.
 """
 
 import csv
 import io
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 
 from etiology.core.errors import EvidenceError
 from etiology.core.values import ArmResult, Cell, Claim, Effect, Findings, NamedDocument, Rate, TestResult
+from etiology.core.visible import visible
 from etiology.disclose.passages import by_rank
-from etiology.disclose.prose import visible
 
 Value = str | int | float | bool | None
 
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "−", "@")
 _EFFECT = ("value", "low", "high", "n", "clusters", "seeds", "unit", "p", "mde")
 _RATE = ("hits", "n", "low", "high")
 _CLAIM = tuple(field.name for field in fields(Claim))
@@ -65,7 +67,8 @@ def _inert(value: Value) -> str | int | float | None:
     if not isinstance(value, str):
         return value
     shown = visible(value)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+    first = unicodedata.normalize("NFKC", shown.lstrip()[:1])
+    return f"'{shown}" if first.startswith(_FORMULA) else shown
 
 
 def _effect(effect: Effect | None) -> list[Value]:

@@ -70,7 +70,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, object]]:
             f"{path}: not UTF-8 text; give .jsonl or .json transcripts, or an Inspect .eval log"
         ) from None
     if path.suffix == ".jsonl":
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON may hold U+2028
             if line.strip():
                 yield f"{path}:{number}", _parsed(line, f"{path}:{number}")
         return

@@ -134,7 +134,7 @@ def _problem(rule: Rule, threshold: float | None) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as problem:
         raise ScanError(f"{path}: can't be read ({problem}); correct the path in the policy") from problem
     for number, line in enumerate(lines, start=1):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from etiology.core.visible import on_one_line
 from etiology.scan.inputs import Bad
 from etiology.scan.plan import Manifest, load, manifests, why_not
 
@@ -55,7 +56,7 @@ def _sums(done: Sequence[Manifest]) -> dict[str, Any]:
 def words(found: Report) -> str:
     """The report in lines; each bad row with its bytes' place and hash."""
     speed = f", {found.bytes / 1e6 / found.seconds:.0f} MB/s a core" if found.seconds else ""
-    counts = ", ".join(f"{k} {v}" for k, v in sorted(found.counts.items()))
+    counts = ", ".join(f"{on_one_line(k)} {v}" for k, v in sorted(found.counts.items()))
     done = found.shards - len(found.missing)
     lines = [f"{done} of {found.shards} shards, {found.rows} rows, {found.bytes / 1e6:.1f} MB of text{speed}"]
     lines += [counts] if counts else []
@@ -68,7 +69,8 @@ def words(found: Report) -> str:
             else f"rows {bad.row} to {bad.row + bad.rows - 1}"
         )
         lines.append(
-            f"bad: {shard}: {row}, byte {bad.offset}, {bad.bytes} bytes, SHA-256 {bad.sha256[:16]}: {bad.reason}"
+            f"bad: {on_one_line(shard)}: {row}, byte {bad.offset}, {bad.bytes} bytes, SHA-256 {bad.sha256[:16]}: "
+            f"{on_one_line(bad.reason)}"
         )
-    lines += [f"not done: {name}" for name in found.missing]
+    lines += [f"not done: {on_one_line(name)}" for name in found.missing]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from etiology.core.visible import visible
 from etiology.scan.sample import LABELS, Item, Label, add_label, labels, remaining
 
 AROUND: Final = 700
@@ -63,15 +64,10 @@ def _show(item: Item, done: int, total: int, console: Any, *, whole: bool) -> No
     start = len(data[: item.start].decode("utf-8", "ignore"))
     end = max(start, len(data[: item.end].decode("utf-8", "ignore")))
     low, high = (0, len(item.text)) if whole else (max(0, start - AROUND), end + AROUND)
-    text = Text(("… " if low else "") + _printable(item.text[low:high]) + (" …" if high < len(item.text) else ""))
+    text = Text(("… " if low else "") + visible(item.text[low:high]) + (" …" if high < len(item.text) else ""))
     console.print(Rule(f"{done} of {total} labelled"))
     console.print(text)
     console.print(Text(HELP, style="dim"))
-
-
-def _printable(text: str) -> str:
-    """Documents are strangers' bytes: a control sequence in one must not reach the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in text)
 
 
 def keypress() -> str:

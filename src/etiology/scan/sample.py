@@ -64,7 +64,7 @@ def sample(folder: Path, each: int, seed: int) -> list[Item]:
     """The sample of a scan: drawn now, or as it was drawn. Errors: ScanError where the scan is not done."""
     path = folder / "review" / "sample.jsonl"
     if path.exists():
-        return [Item(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [Item(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
     rows = list(_drawn(folder, each, seed))
     order = np.random.default_rng(seed + 1).permutation(len(rows))
     items = [rows[i] for i in order]  # so that a reviewer can't tell the stratum from the order
@@ -167,7 +167,7 @@ def labels(path: Path) -> dict[str, Label]:
     found: dict[str, Label] = {}
     if not path.exists():
         return found
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             row = json.loads(line)
             label = Label(row["key"], row["label"], row.get("by", ""))

@@ -16,6 +16,7 @@ import numpy as np
 
 from etiology import stats
 from etiology.core.values import Effect
+from etiology.core.visible import on_one_line
 from etiology.stats import ClusteredRate
 from etiology.watch.ledger import LEVELS, Answers, Entry, Ledger, LedgerError
 
@@ -121,7 +122,7 @@ def words(found: Sequence[Sweep]) -> str:
 
 
 def _told(one: Sweep) -> str:
-    lines = [f"{one.version}: {one.behaviour} (capability: {one.capability})"]
+    lines = [f"{on_one_line(one.version)}: {on_one_line(one.behaviour)} (capability: {one.capability})"]
     lines += [
         f"  {at.autonomy:8} {100 * at.rate.value:5.1f} % [{100 * at.rate.low:.1f}, {100 * at.rate.high:.1f}]  "
         f"{at.hits} of {at.n} answers, {at.scenarios} scenarios in {at.rate.clusters} clusters"

@@ -29,6 +29,7 @@ from etiology import stats
 from etiology.config import located, read_text
 from etiology.core.errors import EtiologyError
 from etiology.core.values import Effect
+from etiology.core.visible import on_one_line
 from etiology.stats import ClusteredRate
 
 ALPHA: Final = 0.05
@@ -235,7 +236,10 @@ def words(comparison: Comparison) -> str:
         lines.append("By group (p adjusted by Holm):")
         for group in comparison.groups:
             first, *others = _contrast_words(group, comparison.tolerance)
-            lines += [f"  {group.group or '(no group)'}: {first}", *(f"    {line}" for line in others)]
+            lines += [
+                f"  {on_one_line(group.group) if group.group else '(no group)'}: {first}",
+                *(f"    {line}" for line in others),
+            ]
     return "\n".join(lines)
 
 
@@ -277,7 +281,7 @@ def _unmatched_words(side: str, names: Sequence[str]) -> str:
     counted = f"only in {side}: {len(names)} scenario{'' if len(names) == 1 else 's'}"
     if not names:
         return counted
-    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    shown = ", ".join(map(on_one_line, names[:5])) + (", …" if len(names) > 5 else "")
     return f"{counted}, left out of every number above and below ({shown})"
 
 

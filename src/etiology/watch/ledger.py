@@ -150,7 +150,9 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _entries(path: Path, text: str) -> Iterator[Entry]:
     previous = FIRST
-    for number, line in enumerate(text.splitlines(), start=1):
+    # not splitlines: a name in a line may hold U+2028, and JSON leaves it as it is
+    lines = text.removesuffix("\n").split("\n") if text else []
+    for number, line in enumerate(lines, start=1):
         entry = _entry(path, number, line)
         if entry.previous != previous or entry.sha256 != _digest(entry):
             raise located(

@@ -15,6 +15,7 @@ from math import isinf
 from typing import Final, Literal
 
 from etiology import stats
+from etiology.core.visible import on_one_line
 from etiology.watch.ledger import Answers, Capability, Entry, Ledger, LedgerError
 from etiology.watch.policy import PREVIOUS, Policy, Watched
 
@@ -206,8 +207,8 @@ def _tally(lines: Sequence[tuple[int, Entry]], names: set[str]) -> Tally:
 
 def words(outcome: Outcome) -> str:
     """The verdicts in plain lines."""
-    head = f"{outcome.version} against {outcome.baseline}"
-    return "\n".join([head, *(f"{one.test.name}: {told(one)}" for one in outcome.findings)])
+    head = f"{on_one_line(outcome.version)} against {on_one_line(outcome.baseline)}"
+    return "\n".join([head, *(f"{on_one_line(one.test.name)}: {told(one)}" for one in outcome.findings)])
 
 
 def told(one: Finding) -> str:

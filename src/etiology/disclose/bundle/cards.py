@@ -9,8 +9,8 @@ from typing import Any
 from etiology import __version__
 from etiology.core.errors import EvidenceError
 from etiology.core.values import ArmResult, Claim, Effect, Findings
+from etiology.core.visible import visible
 from etiology.disclose import numbers
-from etiology.disclose.prose import visible
 
 SCHEMA = "0.2.1"
 """Version of the Every Eval Ever schema that the record follows."""
