@@ -88,7 +88,7 @@ $(INSTALLED): $(MADE) pyproject.toml requirements/lock.txt requirements/data.txt
 
 $(DEV): $(INSTALLED)
 	@echo 'Installing the tools that check the code'
-	@$(INSTALL) --no-build-isolation --editable '.[dev,disclose,scan,cluster,sentinel]'
+	@$(INSTALL) --no-build-isolation --editable '.[dev,disclose,scan,cluster,sentinel,repair]'
 	@touch $@
 
 $(PREPARED): $(INSTALLED)
@@ -100,7 +100,7 @@ lock: ## write requirements/lock.txt anew, from the newest versions that pyproje
 	@$(PYTHON) -m venv --clear .venv-lock
 	@$(LOCK_PIP) install $(FROM) $(TORCH)
 	@$(LOCK_PIP) install hatchling editables
-	@$(LOCK_PIP) install --no-build-isolation --editable '.[dev,disclose,scan,cluster,sentinel]'
+	@$(LOCK_PIP) install --no-build-isolation --editable '.[dev,disclose,scan,cluster,sentinel,repair]'
 	@sed -n '/^#/p' requirements/lock.txt > .venv-lock/lock.txt
 	@$(LOCK_PIP) freeze --all --exclude-editable --exclude pip | sed 's/^\(torch==[^+]*\)+.*/\1/' >> .venv-lock/lock.txt
 	@mv .venv-lock/lock.txt requirements/lock.txt

@@ -46,6 +46,7 @@ def environment(workers: int) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_VERBOSITY": "error",
+        "TQDM_DISABLE": "1",  # bars of libraries: a stage tells its own share
     }
 
 

@@ -5,7 +5,22 @@ import sys
 
 import typer
 
-from etiology.cli import attribute, bundle, check, compare, detector, run, say, scan, score, start, trigger, view, watch
+from etiology.cli import (
+    arms,
+    attribute,
+    bundle,
+    check,
+    compare,
+    detector,
+    run,
+    say,
+    scan,
+    score,
+    start,
+    trigger,
+    view,
+    watch,
+)
 from etiology.core.errors import EtiologyError
 
 GATE_FAILED = 1
@@ -35,6 +50,7 @@ detector.register(app)
 view.register(app)
 trigger.register(app)
 scan.register(app)
+arms.register(app)
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def dot_plot(rows: Sequence[Change], smallest: float | None, label: str, *, narr
 
     height = (0.56 if narrow else 0.40) * len(rows) + 0.75
     identity = "changes-narrow" if narrow else "changes-wide"
-    return _svg(draw, (3.75 if narrow else 10.0, height), identity, _spoken_changes(rows, label))
+    return drawn(draw, (3.75 if narrow else 10.0, height), identity, _spoken_changes(rows, label))
 
 
 def heat_map(model: str, cells: Sequence[Cell], largest: float, index: int) -> Markup:
@@ -65,7 +65,7 @@ def heat_map(model: str, cells: Sequence[Cell], largest: float, index: int) -> M
     def draw(figure: "Figure") -> None:
         _draw_cells(figure, cells, largest)
 
-    return _svg(draw, (3.1, 2.35), f"cells-{index}", _spoken_cells(model, cells))
+    return drawn(draw, (3.1, 2.35), f"cells-{index}", _spoken_cells(model, cells))
 
 
 def _draw_wide(figure: "Figure", rows: Sequence[Change], smallest: float | None, label: str) -> None:
@@ -88,7 +88,7 @@ def _name_row(axes: "Axes", y: float, row: Change, size: float) -> None:
 
     beside = blended_transform_factory(axes.figure.transFigure, axes.transData)
     for x, words, side in ((0.0, _fit(row.name), "left"), (1.0, _said(row.effect), "right")):
-        _write(axes, x, y, words, ha=side, size=size).set_transform(beside)
+        write(axes, x, y, words, ha=side, size=size).set_transform(beside)
 
 
 def _draw_zero(axes: "Axes", top: float, bottom: float, smallest: float | None) -> None:
@@ -142,13 +142,13 @@ def _draw_cells(figure: "Figure", cells: Sequence[Cell], largest: float) -> None
         x, y = (0 if cell.leverage else 1), (0 if cell.threatened else 1)
         axes.add_patch(Rectangle((x + 0.012, y + 0.015), 0.976, 0.97, facecolor=shade(cell.level.value, largest), lw=0))
         point, interval = numbers.parts(cell.level.value, cell.level.low, cell.level.high, cell.level.unit)
-        _write(axes, x + 0.5, y + 0.36, point, ha="center", size=15)
-        _write(axes, x + 0.5, y + 0.62, interval or "", ha="center", size=8.5)
-        _write(axes, x + 0.5, y + 0.80, f"n = {cell.level.n}", ha="center", size=8.5)
+        write(axes, x + 0.5, y + 0.36, point, ha="center", size=15)
+        write(axes, x + 0.5, y + 0.62, interval or "", ha="center", size=8.5)
+        write(axes, x + 0.5, y + 0.80, f"n = {cell.level.n}", ha="center", size=8.5)
     for i, words in enumerate(("leverage", "no leverage")):
-        _write(axes, i + 0.5, -0.12, words, ha="center", size=9.5, color=MUTED)
+        write(axes, i + 0.5, -0.12, words, ha="center", size=9.5, color=MUTED)
     for i, words in enumerate(("threat", "no threat")):
-        _write(axes, -0.06, i + 0.5, words, ha="right", size=9.5, color=MUTED)
+        write(axes, -0.06, i + 0.5, words, ha="right", size=9.5, color=MUTED)
 
 
 def shade(value: float, largest: float) -> str:
@@ -159,7 +159,7 @@ def shade(value: float, largest: float) -> str:
     return "#" + "".join(f"{round(channel):02x}" for channel in mixed)
 
 
-def _write(axes: "Axes", x: float, y: float, words: str, *, ha: str, size: float, color: str = INK) -> "Text":
+def write(axes: "Axes", x: float, y: float, words: str, *, ha: str, size: float, color: str = INK) -> "Text":
     shown = visible(words)
     return axes.text(x, y, shown, ha=ha, va="center", fontsize=size, color=color, parse_math=False, zorder=5)
 
@@ -187,7 +187,7 @@ def _spoken_cells(model: str, cells: Sequence[Cell]) -> str:
     return f"Heat map of the {model} model. {said}."
 
 
-def _svg(draw: Callable[["Figure"], None], size: tuple[float, float], identity: str, spoken: str) -> Markup:
+def drawn(draw: Callable[["Figure"], None], size: tuple[float, float], identity: str, spoken: str) -> Markup:
     """Draws outside pyplot and returns an ``<svg>`` element whose ids no other figure of the page has."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
