@@ -1,6 +1,5 @@
 """From stored scores to the table of arms. No model is run."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from etiology import stats
 from etiology.arms.materials import ELICITED, ITEM, PLAIN, REQUEST, TAGGED, Materials
 from etiology.backends import jobs, panel
+from etiology.core.plain import finite
 from etiology.core.values import ChoiceScore, Effect
 from etiology.repair import frontier, recipes
 from etiology.store import MANIFEST, Stage
@@ -37,15 +37,6 @@ class Panel:
         """As JSON may hold it: without infinity."""
         out: dict[str, Any] = finite({**asdict(self), "rule": frontier.RULE, "score": effects.WORDS[SCORE]})
         return out
-
-
-def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The same with null for infinity."""
-    if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def train_and_measure(out: Path, tick: Tick, spec: ModelSpec, training: Training
     from etiology.backends.measure import choice_scores, held_out_loss
 
     model = opened(spec)
-    tail, losses = _trained(model, training, lambda share: tick(0.8 * share))
+    tail, losses = trained(model, training, lambda share: tick(0.8 * share))
     names = [s.id for s in read_scenarios(Path(measuring.scenarios)) if s.split == "confirm"]
     packs, hidden, _ = load_packs(Path(measuring.packs))
     write_rows(out / "scores.jsonl", (asdict(s) for s in choice_scores(model, tail, names, packs, hidden)))
@@ -162,7 +162,8 @@ def train_and_measure(out: Path, tick: Tick, spec: ModelSpec, training: Training
         _write_from_scenarios(out, model, tail, measuring, training.seed)
 
 
-def _trained(model: "SplitModel", training: Training, tick: Tick) -> tuple[Any, list[float]]:
+def trained(model: "SplitModel", training: Training, tick: Tick) -> tuple[Any, list[float]]:
+    """The tail after a training, and the loss of each step."""
     from etiology.backends.cache import load_documents
     from etiology.backends.train import Recipe, train
 

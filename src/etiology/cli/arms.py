@@ -1,6 +1,5 @@
 """``arms``: repairs side by side for any model and corpus."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from etiology.cli import say
 from etiology.cli.bars import Bars
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def arms(
         from etiology.arms.estimate import estimate
 
         planned = estimate(model, materials, settings)
-        typer.echo(json.dumps(asdict(planned), indent=1) if as_json else "\n".join(planned.lines()))
+        if as_json:
+            say.json(asdict(planned), indent=1)
+        else:
+            say.lines("\n".join(planned.lines()))
         return
     from etiology.arms.running import run, save
 
@@ -81,31 +84,28 @@ def arms(
         found = run(model, materials, out, settings, bars.show)
     save(found, out)
     if as_json:
-        typer.echo(json.dumps(found.plain(), indent=1, ensure_ascii=False))
+        say.json(found.plain(), indent=1)
     else:
         _tell(found, out)
 
 
 def _tell(found: "Panel", out: Path) -> None:
     """The table, the rule and the choice."""
-    from rich.table import Table
-
     from etiology.disclose import numbers
     from etiology.repair.frontier import RULE
 
-    table = Table("arm", "fell by", "beyond random", "after benign training", "perplexity", "complying", "right", "s")
+    head = ("arm", "fell by", "beyond random", "after benign training", "perplexity", "complying", "right", "s")
+    rows = []
     for arm in found.arms:
         cells = (arm.fall, arm.beyond, arm.afterwards, arm.perplexity, arm.complying, arm.right)
-        table.add_row(arm.name, *(numbers.effect(cell, plus=True) for cell in cells), f"{arm.seconds:.0f}")
-    console = Console(width=160)
-    console.print(table)
-    console.print(
+        rows.append((arm.name, *(numbers.effect(cell, plus=True) for cell in cells), f"{arm.seconds:.0f}"))
+    say.table(head, rows)
+    say.line(
         f"nats (perplexity, right: %); {found.arms[0].fall.n} scenarios, {found.seeds} seeds; {found.attributed} of "
-        f"{found.documents} documents attributed; {found.arms[0].tokens:,} learnt tokens an arm and seed",
-        highlight=False,
+        f"{found.documents} documents attributed; {found.arms[0].tokens:,} learnt tokens an arm and seed"
     )
     for name, why in found.choice.against.items():
-        console.print(f"  not {name}: {why}", highlight=False)
-    console.print(f"Rule: {RULE}.", highlight=False)
-    console.print(f"Recommended: [bold]{found.choice.recommended or 'none'}[/bold]")
-    console.print(f"Table and figure: {out / 'arms.json'}, {out / 'frontier.svg'}", highlight=False, soft_wrap=True)
+        say.line(f"  not {name}: {why}")
+    say.line(f"Rule: {RULE}.")
+    say.line("Recommended: ", (found.choice.recommended or "none", "bold"))
+    say.line(f"Table and figure: {out / 'arms.json'}, {out / 'frontier.svg'}")

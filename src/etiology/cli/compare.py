@@ -1,13 +1,13 @@
 """``compare``: two runs on the same scenarios."""
 
 from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from etiology.cli import say
+from etiology.core.plain import finite
 
 if TYPE_CHECKING:
     from etiology.watch.compare import Outcome
@@ -59,12 +59,3 @@ def _outcomes(path: Path, scorer: str | None) -> "list[Outcome]":
     from etiology.watch.compare import read_outcomes
 
     return read_outcomes(path)
-
-
-def finite(value: object) -> object:
-    """The same with null for infinity, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from etiology.cli import say
-from etiology.cli.compare import finite
+from etiology.core.plain import finite
 
 Logs = Annotated[list[Path], typer.Argument(help="Inspect logs (.eval or .json) of finished runs.")]
 LedgerFile = Annotated[Path, typer.Option("--ledger", help="The ledger, a .jsonl that is only added to.")]

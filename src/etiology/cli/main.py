@@ -17,6 +17,7 @@ from etiology.cli import (
     scan,
     score,
     start,
+    subset,
     trigger,
     view,
     watch,
@@ -51,6 +52,7 @@ view.register(app)
 trigger.register(app)
 scan.register(app)
 arms.register(app)
+subset.register(app)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from etiology.cli import say
-from etiology.cli.compare import finite
+from etiology.core.plain import finite
 
 
 class Kind(StrEnum):
