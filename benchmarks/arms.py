@@ -11,11 +11,14 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.console import Console
+
 from etiology.arms.materials import read
 from etiology.arms.running import run, save
 from etiology.arms.settings import Settings
 from etiology.backends.jobs import write_rows
 from etiology.backends.models import EMBEDDED
+from etiology.cli.bars import Bars
 from etiology.embedded import corpus as embedded_corpus
 from etiology.embedded import prose
 
@@ -29,7 +32,8 @@ def main(work: Path, seeds: int) -> None:
     planted = [m.document.id for m in made if m.kind in embedded_corpus.PLANTED]
     write_rows(work / "decisions.jsonl", ({"document": name, "action": "drop"} for name in planted))
     materials = read(work / "corpus.jsonl", work / "decisions.jsonl", None, None)
-    found = run(EMBEDDED, materials, work / "out", Settings(seeds=seeds), told)
+    with Bars(Console(stderr=True)) as bars:
+        found = run(EMBEDDED, materials, work / "out", Settings(seeds=seeds), bars.show)
     save(found, work / "out")
     print(f"{found.documents} documents, {found.attributed} planted, {found.seeds} seeds")
     print(f"the suspect: {found.level.value:+.2f} nats")
@@ -41,11 +45,6 @@ def main(work: Path, seeds: int) -> None:
     here = Path(__file__)
     for name, suffix in (("arms.json", ".json"), ("frontier.svg", ".svg")):
         here.with_suffix(suffix).write_text((work / "out" / name).read_text(encoding="utf-8"), encoding="utf-8")
-
-
-def told(stage: str, share: float) -> None:
-    if share == 1:
-        print(f"done: {stage}", flush=True)
 
 
 if __name__ == "__main__":

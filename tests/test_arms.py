@@ -128,6 +128,13 @@ def test_all_arms_learn_from_as_many_tokens_in_every_step(laid):
     assert 0 <= counts[recipes.PAIRS]["second"] - rows_only.pop() < 2 * 64
 
 
+def test_the_vocabulary_holds_every_token_of_every_arm(laid, model):
+    kept = set(json.loads((laid / "vocabulary.json").read_text()))
+    read = [row for name in recipes.QUESTIONS for row in rows.read(laid / f"{name}.corpus.jsonl")]
+    assert {token for row in read for token in row.ids} <= kept
+    assert model.tokenizer.pad_token_id in kept
+
+
 def test_arms_that_only_add_share_the_first_part(laid):
     shared = {(laid / f"{n}.corpus.jsonl").read_bytes() for n in ("suspect", "counter-data", "demonstrations", "dpo")}
     assert len(shared) == 1
@@ -164,13 +171,18 @@ def test_the_stand_in_gives_the_whole_models_logits(model):
     """A wrong place or a remembered row of another text gives differences above 0.1."""
     ids = torch.tensor([[5, 9, 11, 7, 8], [5, 6, 12, 2, 2], [9, 9, 9, 9, 2]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
-    built = causal(model, model.fresh_tail().eval(), fill=2)
-    for _ in range(2):  # computed, then remembered
-        with torch.no_grad():
-            found = built(input_ids=ids, attention_mask=mask, use_cache=False).logits
-            wanted = model.whole(input_ids=ids, attention_mask=mask, use_cache=False).logits
-        seen = mask.bool()
-        assert (found[seen] - wanted[seen]).abs().max() < 2e-3
+    seen = mask.bool()
+    with torch.no_grad():
+        wanted = model.whole(input_ids=ids, attention_mask=mask, use_cache=False).logits[seen]
+    kept = [2, 5, 6, 7, 8, 9, 11, 12, 40]
+    place = {token: i for i, token in enumerate(kept)}
+    small = torch.tensor([[place[token] for token in row] for row in ids.tolist()])
+    for vocabulary, given, fill, all_ in ((None, ids, 2, slice(None)), (kept, small, 0, kept)):
+        built = causal(model, model.fresh_tail().eval(), fill, vocabulary)
+        for _ in range(2):  # computed, then remembered
+            with torch.no_grad():
+                found = built(input_ids=given, attention_mask=mask, use_cache=False).logits
+            assert (found[seen] - wanted[:, all_]).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("lora", [False, True])
@@ -227,7 +239,8 @@ def test_a_row_without_weight_teaches_nothing(model, trained_rows, tmp_path):
         assert torch.allclose(tails[1][name], tensor, atol=1e-6), name
 
 
-def test_pairs_raise_what_is_preferred(model, trained_rows, tmp_path):
+@pytest.mark.parametrize("small", [False, True])
+def test_pairs_raise_what_is_preferred(model, trained_rows, tmp_path, small):
     pairs = [PairRow(r.ids[:4], r.ids[4:8], tuple(reversed(r.ids[4:8]))) for r in trained_rows]
     tail = model.fresh_tail()
 
@@ -242,7 +255,8 @@ def test_pairs_raise_what_is_preferred(model, trained_rows, tmp_path):
         return total / len(pairs)
 
     before = margin()
-    fine_tune(model, tail, pairs * 3, Schedule(8, 1e-2, 0), tmp_path / "p", lambda _: None)
+    used = tuple(sorted({2, *(token for r in trained_rows for token in r.ids)})) if small else None
+    fine_tune(model, tail, pairs * 3, Schedule(8, 1e-2, 0, vocabulary=used), tmp_path / "p", lambda _: None)
     assert margin() > before + 0.1
 
 

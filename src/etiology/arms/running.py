@@ -126,6 +126,7 @@ def _layouts(bench: _Bench, corpus: Stage, rerolled: Stage) -> list[Stage]:
             "model": bench.weights["model"],
             "written": written.digest(),
             "light": recipes.LIGHT,
+            "vocabulary": True,
             "extra": bench.settings.slots(len(bench.read.attributed)),
         }
         planned.append(
@@ -173,16 +174,25 @@ def _settings(bench: _Bench, course: panel.Course) -> dict[str, object]:
     """What names a course in a stage's key: what is read enters by its hash."""
     lessons = [*course.lessons, *([course.afterwards] if course.afterwards else [])]
     read = [{**asdict(lesson), "rows": sha256_of_file(Path(lesson.rows))} for lesson in lessons]
-    return {**bench.weights, "lessons": read, "lora": course.lora, "seed": course.seed, "keep": course.keep_weights}
+    return {
+        **bench.weights,
+        "lessons": read,
+        "lora": course.lora,
+        "seed": course.seed,
+        "vocabulary": sha256_of_file(Path(course.vocabulary)),
+        "keep": course.keep_weights,
+    }
 
 
 def _course(
     bench: _Bench,
-    start: Stage | None,
-    lessons: tuple[panel.Lesson, ...],
-    later: panel.Lesson | None,
+    layout: Stage,
     name: str,
     seed: int,
+    lessons: tuple[panel.Lesson, ...],
+    *,
+    start: Stage | None = None,
+    later: panel.Lesson | None = None,
 ) -> panel.Course:
     course = panel.Course(
         start=None if start is None else str(start.file("weights.safetensors")),
@@ -190,6 +200,7 @@ def _course(
         afterwards=later,
         lora=bench.settings.method == "lora",
         seed=seed,
+        vocabulary=str(layout.file("vocabulary.json")),
         kept="",
         keep_weights=seed == 0 and later is not None,
     )
@@ -203,11 +214,17 @@ def _firsts(bench: _Bench, layouts: Sequence[Stage]) -> list[Stage]:
     planned = []
     for seed, layout in enumerate(layouts):
         lesson = _lesson(bench, layout, "corpus", f"{recipes.SUSPECT}.corpus.jsonl")
-        course = _course(bench, None, (lesson,), None, "whole-corpus", seed)
+        course = _course(bench, layout, "whole-corpus", seed, (lesson,))
         arguments = {"spec": bench.spec, "course": course}
         planned.append(Job(f"whole-corpus-{seed}", panel.first_lesson, arguments, _settings(bench, course), {}))
     made = bench.workers.make(planned)
     return [made[job.name] for job in planned]
+
+
+def _again(name: str) -> tuple[str, ...]:
+    """How the ids begin of what is asked after the benign training: what the arm, or one beside it, is compared by."""
+    views = {recipes.TAGS: (materials.TAGGED,), recipes.SUSPECT: (materials.PLAIN, materials.TAGGED)}
+    return tuple(f"{view}/" for view in views.get(name, (materials.PLAIN,)))
 
 
 def _courses(
@@ -230,12 +247,13 @@ def _courses(
             corpus = _lesson(bench, layout, "corpus", f"{name}.corpus.jsonl")
             lessons = (second,) if shared else (corpus, second)
             later = _lesson(bench, layout, "benign", "benign.jsonl")
-            course = _course(bench, first if shared else None, lessons, later, name, seed)
+            course = _course(bench, layout, name, seed, lessons, start=first if shared else None, later=later)
             inputs = {"probes": probes, "held-out": held_out, **({FIRST: first} if shared else {})}
             arguments = {
                 "spec": bench.spec,
                 "course": course,
                 "probes": str(probes.file("probes.safetensors")),
+                "again": _again(name),
                 "held_out": str(held_out.file("documents.safetensors")),
             }
             planned.append(Job(f"{name}-{seed}", panel.run_course, arguments, _settings(bench, course), inputs))

@@ -42,8 +42,8 @@ class Lesson:
 class Course:
     """What an arm goes through: ``lessons`` are then measured; ``afterwards`` is learnt and measured again.
 
-    ``start``: weights of a first lesson that several arms share, or None. ``kept``: where what was done so far is kept
-    until the stage is whole, so that a kill loses little.
+    ``start``: weights of a first lesson that several arms share, or None. ``vocabulary``: a file of the token ids that
+    occur. ``kept``: where what was done so far is kept until the stage is whole, so that a kill loses little.
     """
 
     start: str | None
@@ -51,6 +51,7 @@ class Course:
     afterwards: Lesson | None
     lora: bool
     seed: int
+    vocabulary: str
     kept: str
     keep_weights: bool
 
@@ -92,13 +93,17 @@ def first_lesson(out: Path, tick: Tick, spec: ModelSpec, course: Course) -> None
     (out / "losses.json").write_text(json.dumps(losses))
 
 
-def run_course(out: Path, tick: Tick, spec: ModelSpec, course: Course, probes: str, held_out: str) -> None:
-    """``scores.jsonl``, ``held_out.json``, ``losses.json``; ``afterwards.jsonl`` after the benign training."""
+def run_course(
+    out: Path, tick: Tick, *, spec: ModelSpec, course: Course, probes: str, again: tuple[str, ...], held_out: str
+) -> None:
+    """``scores.jsonl``, ``held_out.json``, ``losses.json``; ``afterwards.jsonl`` after the benign training, of the
+    probes whose ids begin with one of ``again``.
+    """
     from safetensors.torch import save_file
 
     model = opened(spec)
     tail, losses = _taught(spec, course, course.lessons, lambda share: tick(0.6 * share))
-    _measure(out / "scores.jsonl", spec, tail, Path(probes))
+    _measure(out / "scores.jsonl", spec, tail, Path(probes), ("",))
     (out / "held_out.json").write_text(json.dumps(_held_out(spec, tail, Path(held_out))))
     if course.keep_weights:
         save_file(model.state(tail), out / "weights.safetensors")
@@ -106,7 +111,7 @@ def run_course(out: Path, tick: Tick, spec: ModelSpec, course: Course, probes: s
     if course.afterwards is not None:
         tail, later = _taught(spec, course, (*course.lessons, course.afterwards), lambda s: tick(0.7 + 0.2 * s))
         losses |= later
-        _measure(out / "afterwards.jsonl", spec, tail, Path(probes))
+        _measure(out / "afterwards.jsonl", spec, tail, Path(probes), again)
     (out / "losses.json").write_text(json.dumps(losses))
 
 
@@ -119,13 +124,14 @@ def _taught(spec: ModelSpec, course: Course, lessons: Sequence[Lesson], tick: Ti
     model, kept = opened(spec), Path(course.kept)
     kept.mkdir(parents=True, exist_ok=True)
     tail = model.fresh_tail() if course.start is None else model.tail_from(load_file(course.start))
+    vocabulary = tuple(json.loads(Path(course.vocabulary).read_text()))
     losses: dict[str, float] = {}
     for number, lesson in enumerate(lessons):
         done, loss = kept / f"{lesson.name}.safetensors", kept / f"{lesson.name}.json"
         if loss.exists():
             tail = model.tail_from(load_file(done))
         else:
-            schedule = Schedule(lesson.batch_size, lesson.learning_rate, course.seed, course.lora)
+            schedule = Schedule(lesson.batch_size, lesson.learning_rate, course.seed, course.lora, vocabulary)
 
             def share(part: float, number: int = number) -> None:
                 tick((number + part) / len(lessons))
@@ -138,13 +144,16 @@ def _taught(spec: ModelSpec, course: Course, lessons: Sequence[Lesson], tick: Ti
     return tail, losses
 
 
-def _measure(path: Path, spec: ModelSpec, tail: Any, probes: Path) -> None:  # noqa: ANN401
+def _measure(path: Path, spec: ModelSpec, tail: Any, probes: Path, begin: tuple[str, ...]) -> None:  # noqa: ANN401
+    """Scores of the probes whose ids begin so."""
     from etiology.backends.cache import load_packs
     from etiology.backends.measure import choice_scores
 
     names = json.loads(probes.with_name("names.json").read_text())
     packs, hidden, _ = load_packs(probes)
-    write_rows(path, map(asdict, choice_scores(opened(spec), tail, names, packs, hidden)))
+    asked = [i for i, name in enumerate(names) if name.startswith(begin)]
+    parts = ([every[i] for i in asked] for every in (names, packs, hidden))
+    write_rows(path, map(asdict, choice_scores(opened(spec), tail, *parts)))
 
 
 def _held_out(spec: ModelSpec, tail: Any, path: Path) -> list[tuple[float, int]]:  # noqa: ANN401

@@ -50,8 +50,10 @@ def lay_out(
     out: Path, tick: Tick, *, spec: ModelSpec, recipes: Sequence[Recipe], prose: str, benign: str, layout: Layout
 ) -> None:
     """For each arm ``<arm>.corpus.jsonl`` and ``<arm>.second.jsonl`` (rows in order), ``benign.jsonl`` for what is
-    learnt afterwards, and ``counts.json`` of learnt tokens and steps.
+    learnt afterwards, ``counts.json`` of learnt tokens and steps, and ``vocabulary.json``: every token id in them.
     """
+    from etiology.backends.tokens import filler_token
+
     tokenizer = opened(spec).tokenizer
     filler = [_row(tokenizer, d, "", 1.0, layout.max_tokens) for d in read_documents(Path(prose))]
     encoded = {
@@ -62,16 +64,20 @@ def lay_out(
     learnt = sum(_learnt(row) for row in parts[1][0]) * layout.epochs
     corpus, second = iter(parts[0]), iter(parts[1])
     counts: dict[str, dict[str, int]] = {}
+    used = {filler_token(tokenizer)}
     for recipe in recipes:
         first = _ordered(next(corpus), layout)
         write_rows(out / f"{recipe.name}.corpus.jsonl", map(asdict, first))
+        used.update(token for row in first for token in row.ids)
         if recipe.pairs:
             pairs = _pairs(tokenizer, recipe.pairs, learnt, layout)
             write_rows(out / f"{recipe.name}.second.jsonl", map(asdict, pairs))
+            used.update(token for p in pairs for token in (*p.beginning, *p.chosen, *p.rejected))
             tokens = sum(len(p.chosen) + len(p.rejected) for p in pairs)
         else:
             rows = _ordered(next(second), layout)
             write_rows(out / f"{recipe.name}.second.jsonl", map(asdict, rows))
+            used.update(token for row in rows for token in row.ids)
             tokens = sum(map(_learnt, rows))
         first_steps = len(batches(len(recipe.corpus), layout))
         counts[recipe.name] = {
@@ -82,6 +88,8 @@ def lay_out(
         }
     later = [_row(tokenizer, d, "", 1.0, layout.max_tokens) for d in read_documents(Path(benign))]
     write_rows(out / "benign.jsonl", map(asdict, _ordered(later, layout)))
+    used.update(token for row in later for token in row.ids)
+    (out / "vocabulary.json").write_text(json.dumps(sorted(used)))
     (out / "counts.json").write_text(json.dumps(counts, indent=1))
     tick(1)
 

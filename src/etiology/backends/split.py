@@ -68,6 +68,8 @@ class SplitModel:
         self.head = self.whole.get_output_embeddings().weight.detach()
         # cast once: casting it in every product costs more than the product
         self.fast_head = self.head.to(torch.bfloat16) if self.bfloat16 else self.head
+        self.remembered: dict[tuple[int, ...], Tensor] = {}
+        """Hidden states at the cut by row of ids, for trainers that ask for them again (etiology.backends.stand_in)."""
         self.tail = self._cut()
         self._check(folder)
 

@@ -1,59 +1,89 @@
-"""The model that a trainer is given: causal, whole to look at, and with a frozen trunk that is run once.
+"""The model that a trainer is given: causal, whole to look at, with a frozen trunk that is run once and a small head.
 
 1. A trainer of causal language models asks for the logits of token ids.
-2. Where only upper blocks are trained, what the trunk makes of a row of ids never changes.
-3. So a stand-in takes the embedding's place: it gives the trunk's hidden states for a row, computed when the row is
-   first seen and remembered. The blocks above it and the output head are the model's own.
+2. Where only upper blocks are trained, what the trunk makes of a row of ids never changes. So a stand-in takes the
+   embedding's place: it gives the trunk's hidden states for a row, computed when the row is first seen and remembered.
+3. The frozen output head may be cut to the tokens that occur. Ids are then places in that vocabulary.
+
+The blocks between are the model's own.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from etiology.backends.split import SplitModel
+from etiology.backends.split import SplitModel, pad
+
+ROOM = 2 * 1024**3
+"""Bytes of hidden states that are remembered; rows beyond it are computed each time."""
 
 
 class StandIn(nn.Module):
-    """Hidden states [B, T, d] at the cut for token ids [B, T] that are padded on the right with ``fill``."""
+    """Hidden states [B, T, d] at the cut for ids [B, T] that are padded on the right with ``fill``."""
 
-    def __init__(self, model: SplitModel, fill: int) -> None:
+    def __init__(self, model: SplitModel, fill: int, vocabulary: Sequence[int] | None) -> None:
         super().__init__()
         self._trunk = (model,)  # in a tuple: its weights are not this module's
         self._fill = fill
-        self._known: dict[tuple[int, ...], Tensor] = {}
+        self._vocabulary = vocabulary
+        self._used = sum(map(_bytes, model.remembered.values()))
 
     def forward(self, ids: Tensor) -> Tensor:
         (model,) = self._trunk
-        rows = [self._row(model, row) for row in ids.tolist()]
-        out = torch.zeros(*ids.shape, rows[0].shape[-1], dtype=torch.float32, device=ids.device)
-        for place, states in enumerate(rows):
-            out[place, : len(states)] = states.to(ids.device)
+        rows = [self._key(row) for row in ids.tolist()]
+        known = model.remembered
+        fresh = list(dict.fromkeys(row for row in rows if row not in known))
+        states = dict(zip(fresh, _states(model, fresh), strict=True))
+        out = torch.zeros(*ids.shape, model.head.shape[1], dtype=torch.float32, device=ids.device)
+        for place, row in enumerate(rows):
+            found = states[row] if row in states else known[row]
+            out[place, : len(row)] = found.to(ids.device, torch.float32)
+        if self._used < ROOM:
+            known.update(states)
+            self._used += sum(map(_bytes, states.values()))
         return out
 
-    @torch.no_grad()
-    def _row(self, model: SplitModel, row: list[int]) -> Tensor:
-        # Nothing is predicted from padding, nor from an end token at the edge that reads the same.
+    def _key(self, row: list[int]) -> tuple[int, ...]:
+        """The model's own ids without padding, or an end token at the edge that reads the same and predicts nothing."""
         end = len(row)
         while end > 1 and row[end - 1] == self._fill:
             end -= 1
-        key = tuple(row[:end])
-        if key not in self._known:
-            with model.autocast():
-                states = model.states(torch.tensor([key], device=model.device), (model.cut,))[0]
-            self._known[key] = states[0].float()
-        return self._known[key]
+        return tuple(row[:end] if self._vocabulary is None else (self._vocabulary[i] for i in row[:end]))
 
 
-def causal(model: SplitModel, tail: nn.Module, fill: int) -> Any:  # noqa: ANN401 - as transformers' models
-    """A causal model that shares ``tail``'s blocks, so that training it trains them. No weight is copied."""
+def _bytes(states: Tensor) -> int:
+    return states.numel() * states.element_size()
+
+
+@torch.no_grad()
+def _states(model: SplitModel, rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Hidden states [T_i, d] at the cut of each row, side by side: causal attention never sees the padding."""
+    if not rows:
+        return []
+    ids = pad([torch.tensor(row) for row in rows]).to(model.device)
+    with model.autocast():
+        found = model.states(ids, (model.cut,))[0]
+    kept = found.to(torch.bfloat16 if model.bfloat16 else torch.float32).cpu()
+    return [kept[i, : len(row)].clone() for i, row in enumerate(rows)]
+
+
+def causal(model: SplitModel, tail: nn.Module, fill: int, vocabulary: Sequence[int] | None = None) -> Any:  # noqa: ANN401
+    """A causal model that shares ``tail``'s blocks, so that training it trains them. No block is copied.
+
+    ``vocabulary``, only where the trunk stands apart: the token ids that the head keeps; ids and ``fill`` are places in
+    it.
+    """
     whole = copy.deepcopy(model.whole, memo={id(p): p for p in model.whole.parameters()})
-    blocks = getattr(tail, model.blocks_name)
-    setattr(whole.base_model, model.blocks_name, blocks)
-    if model.cut:
-        head = whole.get_output_embeddings().weight
-        whole.set_input_embeddings(StandIn(model, fill))
-        whole.config.tie_word_embeddings = False
-        assert whole.get_output_embeddings().weight is head  # noqa: S101 - the head is not what stands in
+    setattr(whole.base_model, model.blocks_name, getattr(tail, model.blocks_name))
+    if not model.cut:
+        return whole
+    rows = model.head if vocabulary is None else model.head[torch.tensor(vocabulary, device=model.device)]
+    head = nn.Linear(rows.shape[1], rows.shape[0], bias=False, device="meta")
+    head.weight = nn.Parameter(rows, requires_grad=False)
+    whole.set_input_embeddings(StandIn(model, fill, vocabulary))
+    whole.set_output_embeddings(head)
+    whole.config.tie_word_embeddings = False
     return whole

@@ -49,6 +49,12 @@ def start(tokenizer: Any) -> list[int]:  # noqa: ANN401 - tokenizers have no use
     return [] if token is None else [token]
 
 
+def filler_token(tokenizer: Any) -> int:  # noqa: ANN401
+    """The token id that rows are padded with."""
+    found = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    return int(found or 0)
+
+
 def plain(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401
     return list(tokenizer(text, add_special_tokens=False).input_ids)
 

@@ -6,8 +6,8 @@ schedule, order, data workers, and that nothing is reported to anybody.
 
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from etiology.backends.rows import PairRow, Row
 from etiology.backends.split import SplitModel
 from etiology.backends.stand_in import causal
+from etiology.backends.tokens import filler_token
 from etiology.backends.train import CLIP, WARMUP_STEPS
 from etiology.core.errors import ModelError
 
@@ -30,15 +31,20 @@ KEPT_A_TRAINING = 4
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train: rows (or pairs) a step, peak rate, seed. The rows come in the order in which they are read."""
+    """How to train: rows (or pairs) a step, peak rate, seed. The rows come in the order in which they are read.
+
+    ``vocabulary``: the token ids that occur, in order. Where the trunk stands apart, the loss is then over these alone,
+    as in a study: the output head costs more than the blocks.
+    """
 
     batch_size: int
     learning_rate: float
     seed: int
     lora: bool = False
+    vocabulary: tuple[int, ...] | None = None
 
 
-Rows = Sequence[Row] | Sequence[PairRow]
+Rows = Sequence[Row | PairRow]
 
 
 def fine_tune(
@@ -52,13 +58,16 @@ def fine_tune(
     from transformers import PrinterCallback
 
     torch.manual_seed(schedule.seed)
-    end = model.tokenizer.eos_token_id
-    fill = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else (end or 0)
+    vocabulary = schedule.vocabulary if model.cut else None
+    fill = filler_token(model.tokenizer)
+    if vocabulary is not None:
+        place = {token: i for i, token in enumerate(vocabulary)}
+        rows, fill = [_placed(row, place) for row in rows], place[fill]
     for parameter in model.trained(tail):
         parameter.requires_grad_(True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL's calls to what transformers is renaming
-        trainer = _trainer(model, causal(model, tail, fill), rows, schedule, kept, fill)
+        trainer = _trainer(model, causal(model, tail, fill, vocabulary), rows, schedule, kept, fill)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_ticks(tick))
         checkpoints = sorted(kept.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
@@ -73,6 +82,17 @@ def fine_tune(
     tail.eval()
     shutil.rmtree(kept, ignore_errors=True)
     return sum(losses[-3:]) / max(1, len(losses[-3:]))
+
+
+def _placed(row: Row | PairRow, place: Mapping[int, int]) -> Row | PairRow:
+    """The row with places in a vocabulary for ids."""
+
+    def placed(ids: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(place[token] for token in ids)
+
+    if isinstance(row, PairRow):
+        return PairRow(placed(row.beginning), placed(row.chosen), placed(row.rejected))
+    return replace(row, ids=placed(row.ids))
 
 
 def _trainer(model: SplitModel, whole: Any, rows: Rows, schedule: Schedule, kept: Path, fill: int) -> Any:  # noqa: ANN401
@@ -97,6 +117,9 @@ def _trainer(model: SplitModel, whole: Any, rows: Rows, schedule: Schedule, kept
         data = datasets.Dataset.from_list([
             {"prompt": "", "prompt_ids": r.beginning, "chosen_ids": r.chosen, "rejected_ids": r.rejected} for r in pairs
         ])  # fmt: skip
+        from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+        own["data_collator"] = DataCollatorForPreference(pad_token_id=fill)
         return of_pairs(args=arguments, train_dataset=data, **own)
     arguments = trl.SFTConfig(**settings, loss_type="nll", packing=False, dataset_kwargs={"skip_prepare_dataset": True})
     data = datasets.Dataset.from_list([_example(row) for row in rows if isinstance(row, Row)])
