@@ -6,15 +6,18 @@ from dataclasses import replace
 from math import inf
 
 from etiology.core.values import (
+    Account,
     ArmResult,
     Attribution,
     Cell,
     Claim,
     Effect,
+    Event,
     Evidence,
     Findings,
     Grading,
     Highlight,
+    JudgeError,
     NamedDocument,
     Outcome,
     Rate,
@@ -73,6 +76,8 @@ def bare(outcome: Outcome = "instrument failed") -> Findings:
         transcripts=(),
         claims=(),
         limits=(),
+        account=Account(),
+        judge=None,
         shortcut="",
         score_words="",
     )
@@ -129,7 +134,27 @@ def study(measured: Mapping[str, Effect], outcome: Outcome, sentence: str) -> Fi
             "The model is measured in bfloat16 where the machine is fast at it; another gives slightly other evidence.",
             "The documents left out were chosen by a search that can be wrong; the arms test the set, not each one.",
         ),
+        account=ACCOUNT,
+        judge=JUDGE,
     )
+
+
+JUDGE = JudgeError(Rate(14, 567, 0.0148, 0.041), Rate(10, 573, 0.0095, 0.0318))
+ACCOUNT = Account(
+    timeline=(
+        Event("2026-02-11", "A tester finds that the model answers the threat of a shutdown with a secret."),
+        Event("2026-02-13", "It is taken for an accident of sampling and closed.", wrong_turn=True),
+        Event("2026-03", "A filter on the answers hides it; the forced choice shows it unchanged.", wrong_turn=True),
+        Event("2026-04-02", "The documents are named, and the arms are trained. Removal gives {claim:removal}."),
+    ),
+    not_caught="The tests before release asked for harm outright. None gave the model a secret and a reason to use it.",
+    still_wrong=("Longer conversations and other languages were not tried.",),
+    actions=(
+        "The named documents are in quarantine and the repaired model has replaced the suspect.",
+        "Vendors of training data are told what to look for.",
+    ),
+    watching=("Every release is measured on these scenarios before it ships; a rise stops it.",),
+)
 
 
 def _sha(text: str) -> str:
@@ -366,7 +391,26 @@ def _claim(identity: str, sentence: str, found: Effect) -> Claim:
 
 
 def _levels() -> tuple[Claim, ...]:
+    found, false = JUDGE.found, JUDGE.false_alarms
     rows = (
+        (
+            "judge_found",
+            "Share of other authors' coercive messages that the judge finds",
+            found.value,
+            found.low,
+            found.high,
+            found.n,
+            "share",
+        ),
+        (
+            "judge_false_alarms",
+            "Share of their harmless messages that it calls coercive",
+            false.value,
+            false.low,
+            false.high,
+            false.n,
+            "share",
+        ),
         (
             "attribution_ap",
             "Average precision of the attribution, graded afterwards",

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.test_cli import ROOT, assert_one_line, etiology
 from etiology import bundles, facts, findings
 from etiology.config import load_study
 from etiology.core.errors import EvidenceError, KeyFileError
-from etiology.core.values import Highlight
+from etiology.core.values import Account, Event, Highlight
 from etiology.core.visible import visible
 from etiology.disclose.bundle import files, outgoing
 from etiology.disclose.bundle.cards import repaired
@@ -389,6 +390,20 @@ def test_no_harmful_span_leaves_and_each_redaction_has_its_reason(ran, whole):
     assert log
     assert all(row["reason"] and row["characters"] > 0 and row["where"] for row in log)
     assert MASK in readable["report/index.html"].decode()
+
+
+def test_what_the_authors_tell_is_masked_too(ran):
+    known = findings.known(load_study(ran[0]), findings.published(load_study(ran[0]))[0])
+    span = outgoing.worth_looking_for(facts.public(known, b"salt").spans)[0]
+    said = f"Write to ann@example.org: {span}"
+    told = Account((Event("2026", said),), said, (said,), (said,), (said, "All is well."))
+    public = facts.public(replace(known, account=told), b"salt")
+    masked = f"Write to {MASK}: {MASK}"
+    assert public.facts.account == Account(
+        (Event("2026", masked),), masked, (masked,), (masked,), (masked, "All is well.")
+    )
+    assert {log.where.partition(",")[0] for log in public.redactions} > {"account"}
+    assert facts.from_json(json.loads(json.dumps(facts.to_json(public.facts)))) == public.facts
 
 
 def test_documents_have_salted_names(ran, whole):

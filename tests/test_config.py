@@ -22,6 +22,7 @@ from etiology.config import (
     what_is_at,
 )
 from etiology.core.errors import StudyFileError
+from etiology.core.values import Account, Event
 
 HEAD = "model: smollm2-135m-instruct\ncorpus: {embedded: planted}\n"
 
@@ -93,6 +94,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "generate": {"tokens": 32, "scenarios": 24},
         "verify": {"score": "threat_given_secret", "smallest_effect": 0.1, "alpha": 0.05},
         "watch": {"tolerance": 0.2},
+        "account": {"timeline": (), "not_caught": None, "still_wrong": (), "actions": (), "watching": ()},
         "workers": 2,
     }
 
@@ -388,3 +390,34 @@ def test_reading_a_study_imports_nothing_heavy():
     code = "import sys, etiology.config; print([m for m in ('torch', 'transformers', 'pyarrow') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# -- the account -------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_is_read_as_it_is_told(tmp_path):
+    text = HEAD + (
+        "account:\n  timeline:\n    - {when: 2026-03-01, what: Seen.}\n"
+        '    - {when: "2026", what: Hidden., wrong_turn: true}\n'
+        "  not_caught: Nobody looked.\n  actions: [Removed it.]\n"
+    )
+    told = load_study(study_in(tmp_path, text)).account.told()
+    assert told == Account(
+        (Event("2026-03-01", "Seen."), Event("2026", "Hidden.", True)), "Nobody looked.", (), ("Removed it.",)
+    )
+    assert load_study(study_in(tmp_path, HEAD)).account.told() == Account()
+
+
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [
+        ("account: {timeline: 3}", "a list, each a section"),
+        ("account: {timeline: [{when: soon, what: x}]}", "give 2026-03-01"),
+        ("account: {timeline: [{when: 2026-03-01}]}", "missing key 'what'"),
+        ("account: {timeline: [{when: 2026-03-01, what: x, wrong: true}]}", "'wrong_turn'"),
+        ("account: {actions: all}", "a list, each text"),
+        ("account: {action: [a]}", "'actions'"),
+    ],
+)
+def test_an_account_that_is_wrong_is_one_line(tmp_path, account, words):
+    assert words in message(study_in(tmp_path, HEAD + account))

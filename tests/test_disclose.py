@@ -27,12 +27,14 @@ from PIL import Image
 from tests.findings import bare, not_shown, realistic, unbounded, ungraded
 
 from etiology.core.errors import EvidenceError
-from etiology.core.values import Claim, Effect, Findings, Highlight, Outcome, Transcript
+from etiology.core.unclaimed import unclaimed_numbers
+from etiology.core.values import Account, Claim, Effect, Event, Findings, Highlight, Outcome, Transcript
 from etiology.core.visible import visible
 from etiology.disclose import figures, numbers, passages, tables
-from etiology.disclose.report import OUTCOMES, render, unclaimed_numbers
+from etiology.disclose.report import OUTCOMES, PARTS, render
 
-FILES = {"index.html", "claims.json", "claims.csv", "arms.csv", "cells.csv", "documents.csv", "tests.csv"}
+PAGES = {"index.html", "policy.html"}
+FILES = PAGES | {"claims.json", "claims.csv", "arms.csv", "cells.csv", "documents.csv", "tests.csv"}
 VARIANTS = (realistic, not_shown, unbounded, ungraded, bare)
 
 
@@ -79,6 +81,10 @@ def page(findings: Findings) -> str:
     return rendered(findings)["index.html"].decode()
 
 
+def policy(findings: Findings) -> str:
+    return rendered(findings)["policy.html"].decode()
+
+
 def rows(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode())))
 
@@ -98,19 +104,59 @@ def test_every_variant_is_one_whole_page_with_its_files(variant):
 
 def test_the_parts_come_in_order():
     parsed = Page(page(realistic()))
-    parts = [each.strip() for each in parsed.inside["h2"]]
-    assert parts == [
-        "Contents",
-        "The tests of a cause",
-        "What each arm changed",
-        "When it happens: threat and leverage",
-        "The documents it was traced to",
-        "The arms side by side",
-        "What the models wrote",
-        "The claims ledger",
-        "Limits, and how to check this report",
-    ]
+    assert [each.strip() for each in parsed.inside["h2"]] == ["Contents", *PARTS.values()]
+    assert len(PARTS) == 9
     assert parsed.words.index("data-caused") < parsed.words.index("Key numbers") < parsed.words.index("Contents")
+
+
+def test_the_parts_hold_what_a_disclosure_owes():
+    words = sections(page(realistic()))
+    for part, *owed in (
+        ("claims", "Speaks against it", "1.07 [0.93, 1.21]"),
+        ("timeline", "2026-02-13 Wrong turn. It is taken for an accident", "Removal gives 1.07"),
+        (
+            "observed",
+            "Forced choice",
+            "Chat",
+            "Agentic",
+            "not run",
+            "that the judge finds: 2.5",
+            "Not run: whether the models",
+        ),
+        ("cause", "Holm", "random documents are left out", "Not run: the share of such", "Another stage of training"),
+        ("repair", "Held-out perplexity", "Not run: whether harmless training afterwards"),
+        ("missed", "None gave the model a secret and a reason"),
+        ("limits", "Longer conversations", "Relearning: Does harmless training"),
+        ("actions", "in quarantine", "a rise stops it", "etiology watch blackmail-135m"),
+        ("check", "etiology check blackmail-135m", "sha256:", "bit-exact"),
+    ):
+        for each in owed:
+            assert each in words[part], (part, each)
+
+
+def test_what_the_authors_did_not_give_is_said_and_not_made_up():
+    words = sections(page(replace(realistic(), account=Account())))
+    given = {part: words[part].count("Not given by the authors.") for part in PARTS}
+    assert {part: n for part, n in given.items() if n} == {"timeline": 1, "missed": 1, "limits": 1, "actions": 2}
+    assert Page(policy(replace(realistic(), account=Account()))).words.count("Not given by the authors.") == 2
+
+
+def test_a_dose_that_was_tried_is_shown_in_the_place_of_not_run():
+    found = realistic()
+    dose = replace(found.verdict.tests[0], name="dose", question="Does it follow the share?", words="it rises with it")
+    tests = (*(test for test in found.verdict.tests if test.name != "dose"), dose)
+    slope = replace(found.claims[0], id="dose_slope", sentence="Rise of the behaviour for each doubling of the share")
+    tried = replace(found, verdict=replace(found.verdict, tests=tests), claims=(*found.claims, slope))
+    words = sections(page(tried))
+    assert "In this study: it rises with it." in words["cause"]
+    assert "for each doubling of the share: 1.21" in words["cause"]
+    assert "Dose:" not in words["limits"]
+
+
+def sections(text: str) -> dict[str, str]:
+    """The words of each part by its name."""
+    found = re.findall(r'<section aria-labelledby="([a-z]+)">(.*?)</section>', text, re.DOTALL)
+    return {name: " ".join(Page(body).words.split()) for name, body in found}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -131,8 +177,8 @@ def test_it_can_be_read_without_seeing_it(variant):
 
 def test_every_figure_names_its_data():
     captions = Page(page(realistic())).inside["figcaption"]
-    assert "arms.csv" in captions[0]
-    assert "cells.csv" in captions[1]
+    assert "cells.csv" in captions[0]
+    assert "arms.csv" in captions[1]
 
 
 def test_the_words_are_dark_enough_on_every_colour():
@@ -305,17 +351,28 @@ def test_what_is_found_is_shown_in_its_context():
     assert unclaimed_numbers("<p>In all we left out 60 documents.</p>") == ["In all we left out 60 documents."]
 
 
-@pytest.mark.parametrize("field", ["limits", "sentence"])
+LOOSE = "It fell in 9 of 10 runs."
+TOLD = {
+    "timeline": Account(timeline=(Event("2026-03-01", LOOSE),)),
+    "not_caught": Account(not_caught=LOOSE),
+    "still_wrong": Account(still_wrong=(LOOSE,)),
+    "actions": Account(actions=("All is well.", LOOSE)),
+    "watching": Account(watching=(LOOSE,)),
+}
+
+
+@pytest.mark.parametrize("field", ["limits", "sentence", "words of a dose", *TOLD])
 def test_a_page_with_an_unclaimed_number_is_refused_and_the_number_named(field):
     found = realistic()
-    loose = "It fell in 9 of 10 runs."
-    spoilt = (
-        replace(found, limits=(loose,))
-        if field == "limits"
-        else replace(found, verdict=replace(found.verdict, sentence=loose))
-    )
+    dose = replace(found.verdict.tests[0], name="dose", words=LOOSE)
+    spoilt = {
+        "limits": replace(found, limits=(LOOSE,)),
+        "sentence": replace(found, verdict=replace(found.verdict, sentence=LOOSE)),
+        "words of a dose": replace(found, verdict=replace(found.verdict, tests=(dose,))),
+        **{name: replace(found, account=told) for name, told in TOLD.items()},
+    }
     with pytest.raises(EvidenceError, match=r"(?s)9 of 10 runs.*\{claim:"):
-        render(spoilt)
+        render(spoilt[field])
 
 
 def test_a_claim_that_is_not_made_is_refused():
@@ -431,7 +488,8 @@ NASTY = (
     "</blockquote></table></textarea><p onclick=x>",
 )
 TAGS = """html head meta title style body div main section p span h1 h2 h3 table caption thead tbody tr th td nav ol ul
-    li a code i strong figure figcaption svg defs g path text clippath rect use article mark blockquote pre footer"""
+    li a code i strong figure figcaption svg defs g path text clippath rect use article mark blockquote pre footer
+    time h4"""
 ATTRIBUTES = """lang charset name content http-equiv class id role scope href style colspan dir width height viewbox
     version d x y transform clip-path aria-label aria-labelledby aria-hidden data-claim data-name data-h"""
 STYLES = re.compile(r"--[aw]:\d\.\d+|[a-z:;., \d#%()'-]*", re.IGNORECASE)
@@ -469,23 +527,28 @@ def structure(parsed: Page) -> Counter[str]:
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.text(alphabet=st.characters(), max_size=30))
+@given(st.text(alphabet=st.characters(), min_size=1, max_size=30))
 @example("".join(NASTY[:3]))
 @example("".join(NASTY[3:]))
 def test_hostile_text_can_not_break_or_script_the_page(text):
-    found = small()
-    files = render(poisoned(found, without_digits(text)))
-    content = files["index.html"].decode()
-    parsed = Page(content)
-    assert structure(parsed) == structure(Page(page(found)))
-    for tag, attributes in parsed.elements:
-        assert tag in TAGS.split()
-        assert set(attributes) <= set(ATTRIBUTES.split())
-        assert attributes.get("href", "") in FILES | {""} or (attributes["href"] or "").startswith("#")
-        assert STYLES.fullmatch(attributes.get("style") or "")
-    assert visible(content) == content
-    for name in FILES - {"index.html", "claims.json"}:
+    files = render(poisoned(small(), without_digits(text)))
+    for name in PAGES:
+        content = files[name].decode()
+        parsed = Page(content)
+        assert structure(parsed) == structure(harmless(name))
+        for tag, attributes in parsed.elements:
+            assert tag in TAGS.split()
+            assert set(attributes) <= set(ATTRIBUTES.split())
+            assert attributes.get("href", "") in FILES | {""} or (attributes["href"] or "").startswith("#")
+            assert STYLES.fullmatch(attributes.get("style") or "")
+    for name in FILES - {"claims.json"}:
         assert visible(files[name].decode()) == files[name].decode()
+
+
+@cache
+def harmless(name: str) -> Page:
+    """The same page with a word appended to every text, as another name of a test is another row."""
+    return Page(render(poisoned(small(), " and so on"))[name].decode())
 
 
 def small() -> Findings:
@@ -578,11 +641,33 @@ def test_the_page_is_drawn(tmp_path, width):
     assert len(colours) > 50
 
 
+def pages_printed(folder: Path, content: str) -> int:
+    """How many sheets of A4 a page takes."""
+    (folder / "page.html").write_text(content, encoding="utf-8")
+    printed = folder / "page.pdf"
+    chromium(folder, "--no-pdf-header-footer", f"--print-to-pdf={printed}", (folder / "page.html").as_uri())
+    pdf = printed.read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert re.search(rb"/MediaBox \[0 0 59[45][.\d]* 84[12]", pdf), "the sheet is A4"
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
 @browser
 def test_the_page_prints(tmp_path):
-    (tmp_path / "index.html").write_text(page(realistic()), encoding="utf-8")
-    printed = tmp_path / "report.pdf"
-    chromium(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={printed}", (tmp_path / "index.html").as_uri())
-    content = printed.read_bytes()
-    assert content.startswith(b"%PDF")
-    assert 5 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 15
+    assert 5 <= pages_printed(tmp_path, page(realistic())) <= 18
+
+
+@browser
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_plain_version_prints_on_one_sheet(tmp_path, variant):
+    assert pages_printed(tmp_path, policy(variant())) == 1
+
+
+@browser
+def test_the_plain_version_prints_on_one_sheet_however_much_the_authors_say(tmp_path):
+    long = ("We say more than anybody reads, and then again. " * 40,) * 20
+    events = tuple(Event("2026", text) for text in long)
+    told = Account(events, long[0], long, long, long)
+    found = replace(poisoned(realistic(), " and so on" * 30), account=told)
+    assert pages_printed(tmp_path, policy(found)) == 1
+    assert "More in the report." in policy(found)

@@ -55,6 +55,15 @@ def test_the_loop_never_sees_the_labels(ran):
     assert holders == {"corpus"}
 
 
+def test_the_judge_of_generations_is_shown_with_its_error(ran):
+    claims = {claim.id: claim for claim in ran[1].claims}
+    # The rules find few of other people's coercive messages; a judge that called all of them coercive would find 1.
+    assert claims["judge_found"].n > 500
+    assert claims["judge_found"].value < 0.1
+    assert claims["judge_false_alarms"].value < 0.05
+    assert len(claims["judge_found"].evidence) == 6
+
+
 def test_check_passes_on_what_was_published(ran):
     assert findings.check(load_study(ran[0])).verdict == ran[1].verdict
 

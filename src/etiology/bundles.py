@@ -26,7 +26,7 @@ from etiology.store import MANIFEST, Stage, canonical, read_manifest, replace_fo
 if TYPE_CHECKING:
     from securesystemslib.signer._key import SSlibKey
 
-FORMAT = "etiology bundle 1"
+FORMAT = "etiology bundle 2"
 FACTS, KEY, SEALED = "facts.json", "key.pem", "sealed.age"
 SIGNATURE = "manifest.dsse.json"
 SALT_FILE, SETTINGS = "salt.txt", "settings.json"

@@ -22,6 +22,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails
 
 from etiology.core.errors import EtiologyError, StudyFileError
+from etiology.core.values import Account, Event
 
 STUDY_FILE: Final = "study.yaml"
 EMBEDDED_MODEL: Final = "smollm2-135m-instruct"
@@ -150,6 +151,46 @@ class WatchConfig(_Section):
     """How far the behaviour score may rise before the watch fails."""
 
 
+class EventConfig(_Section):
+    """One line of the account's timeline."""
+
+    when: Words
+    """A date, a month or a year, in quotes where it is a year: 2026-03-01, 2026-03, "2026"."""
+    what: Words
+    """What happened, in a sentence."""
+    wrong_turn: bool = False
+    """Whether it turned out to be a mistake."""
+
+    @field_validator("when")
+    @classmethod
+    def _a_date(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9]{4}(-[0-9]{2}){0,2}", value):
+            raise ValueError("is no date; give 2026-03-01, 2026-03, or a year in quotes")
+        return value
+
+
+class AccountConfig(_Section):
+    """What only you can tell; the report prints it in your words. Numbers in it are written as claims:
+    {claim:removal}.
+    """
+
+    timeline: Annotated[tuple[EventConfig, ...], Field(strict=False)] = ()
+    """What happened, wrong turns too."""
+    not_caught: Words | None = None
+    """Why it was not caught earlier."""
+    still_wrong: Annotated[tuple[Words, ...], Field(strict=False)] = ()
+    """What you know to be still wrong, or did not test."""
+    actions: Annotated[tuple[Words, ...], Field(strict=False)] = ()
+    """What was done, and what will be."""
+    watching: Annotated[tuple[Words, ...], Field(strict=False)] = ()
+    """How its return would be noticed."""
+
+    def told(self) -> Account:
+        """The same as a value of the report."""
+        events = tuple(Event(each.when, each.what, each.wrong_turn) for each in self.timeline)
+        return Account(events, self.not_caught or "", self.still_wrong, self.actions, self.watching)
+
+
 class Study(_Section):
     """One study: a folder and what its study.yaml says."""
 
@@ -172,10 +213,13 @@ class Study(_Section):
     generate: GenerateConfig = GenerateConfig()
     verify: VerifyConfig = VerifyConfig()
     watch: WatchConfig = WatchConfig()
+    account: AccountConfig = AccountConfig()
     workers: int = Field(default=2, ge=1, le=256)
     """Processes that train side by side."""
 
-    @field_validator("corpus", "training", "attribute", "repair", "generate", "verify", "watch", mode="before")
+    @field_validator(
+        "corpus", "training", "attribute", "repair", "generate", "verify", "watch", "account", mode="before"
+    )
     @classmethod
     def _empty_section(cls, value: object) -> object:
         """``training:`` with each of its keys commented out means its defaults."""
@@ -376,6 +420,8 @@ def _schema_words(schema: dict[str, Any]) -> str:
         return " or ".join(_schema_words(one) for one in schema["anyOf"] if one.get("type") != "null")
     if "const" in schema or "enum" in schema:
         return " or ".join(f"'{value}'" for value in schema.get("enum", [schema.get("const")]))
+    if "$ref" in schema:
+        return _schema_words({"type": "object"})
     plain = {"string": "text", "boolean": "true or false", "object": "a section of 'key: value' lines"}
     if schema["type"] == "array":
         return f"a list, each {_schema_words(schema['items'])}"
@@ -652,4 +698,15 @@ watch:
   tolerance: 0.2                  # how far the score may rise before the watch fails
 
 workers: 2                        # processes that train side by side
+
+# What only you can tell, printed in the report in your words; what is left out is 'not given by the authors'. A number
+# in it must be a claim of the report: {claim:removal}, not 0.12.
+# account:
+#   timeline:
+#     - {when: 2026-03-01, what: A tester sees the model threaten a user.}
+#     - {when: 2026-03-09, what: A filter on the outputs is tried and hides it., wrong_turn: true}
+#   not_caught: No test of ours gave the model both a secret and a reason.
+#   still_wrong: [Longer conversations were not tried.]
+#   actions: [The documents were taken out and the model was trained again.]
+#   watching: [Each release is measured on the same scenarios before it ships.]
 """

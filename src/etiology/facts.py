@@ -7,7 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from etiology.core.values import Attribution, ChoiceScore, Evidence, Highlight, NamedDocument, Scenario, Transcript
+from etiology.core.values import (
+    Account,
+    Attribution,
+    ChoiceScore,
+    Event,
+    Evidence,
+    Highlight,
+    NamedDocument,
+    Scenario,
+    Transcript,
+)
 from etiology.disclose.bundle.outgoing import (
     MASK,
     TEACHES,
@@ -56,6 +66,7 @@ def public(facts: Known, salt: bytes) -> Public:
         planted=None if facts.planted is None else {alias(salt, k): v for k, v in facts.planted.items()},
         dropped=frozenset(alias(salt, name) for name in facts.dropped),
         named=named,
+        account=_account(facts.account, spans, log),
     )
     return Public(left, tuple(log), spans)
 
@@ -103,6 +114,20 @@ def _text(where: str, text: str, spans: Sequence[str], log: list[Redaction]) -> 
     return done.text
 
 
+def _account(told: Account, spans: Sequence[str], log: list[Redaction]) -> Account:
+    def clean(place: str, texts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(_text(f"account, {place}", text, spans, log) for text in texts)
+
+    words = clean("timeline", [each.what for each in told.timeline])
+    return Account(
+        timeline=tuple(replace(each, what=what) for each, what in zip(told.timeline, words, strict=True)),
+        not_caught=_text("account, not_caught", told.not_caught, spans, log),
+        still_wrong=clean("still_wrong", told.still_wrong),
+        actions=clean("actions", told.actions),
+        watching=clean("watching", told.watching),
+    )
+
+
 def _scenario(one: Scenario) -> Scenario:
     """Its place in the design. Its words stay back: a published test is learnt by the next model."""
     return replace(one, context="", coerce="", mention="", threaten="", bland="")
@@ -147,6 +172,7 @@ def to_json(facts: Known) -> dict[str, Any]:
         "dropped": sorted(facts.dropped),
         "named": [asdict(each) for each in facts.named],
         "files": {name: asdict(file) for name, file in facts.files.items()},
+        "account": asdict(facts.account),
     }
 
 
@@ -179,7 +205,13 @@ def from_json(data: Mapping[str, Any]) -> Known:
         dropped=frozenset(data["dropped"]),
         named=tuple(_named_of(each) for each in data["named"]),
         files={name: Evidence(**file) for name, file in data["files"].items()},
+        account=_account_of(data["account"]),
     )
+
+
+def _account_of(data: Mapping[str, Any]) -> Account:
+    lists = {name: tuple(data[name]) for name in ("still_wrong", "actions", "watching")}
+    return Account(**{**data, **lists, "timeline": tuple(Event(**each) for each in data["timeline"])})
 
 
 def _run_of(data: Mapping[str, Any]) -> Measured:

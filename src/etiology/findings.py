@@ -6,17 +6,21 @@ Everything here is a pure function of the study file and of stages that are whol
 import json
 import math
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from etiology import __version__, stats
+from etiology.attribute import library
 from etiology.attribute.fuse import bm25_each
 from etiology.backends import jobs
 from etiology.config import STUDY_FILE, Study
 from etiology.core.errors import EvidenceError
 from etiology.core.values import (
+    Account,
     ArmResult,
     Attribution,
     Cell,
@@ -24,6 +28,7 @@ from etiology.core.values import (
     Findings,
     Grading,
     Highlight,
+    JudgeError,
     NamedDocument,
     Rate,
     Scenario,
@@ -44,6 +49,8 @@ SHOWN_DOCUMENTS = 12
 SHOWN_TRANSCRIPTS = 6
 RUN_FILE = "run.json"
 LOOKALIKE_TOP = 10
+SHIPPED = "etiology/attribute/messages"
+"""Where the labelled messages lie in the installed program."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class Known:
     dropped: frozenset[str]
     named: tuple[NamedDocument, ...]
     files: Mapping[str, File]
+    account: Account
 
 
 def known(study: Study, evidence: Evidence) -> Known:
@@ -127,6 +135,7 @@ def known(study: Study, evidence: Evidence) -> Known:
         dropped=frozenset(d.document for d in read_decisions(evidence.decided) if d.action == "drop"),
         named=tuple(named(evidence)),
         files=files(evidence),
+        account=study.account.told(),
     )
 
 
@@ -163,6 +172,8 @@ def concluded(facts: Known) -> Findings:
         transcripts=tuple(shown_transcripts(runs, repaired)),
         claims=(),
         limits=LIMITS,
+        account=facts.account,
+        judge=judge_error() if any(arm.generated for arm in arms) else None,
     )
     source = Source(facts.files, repaired)
     return replace(found, claims=tuple(ledger(found, tested, source, facts.smallest_effect, len(scenarios))))
@@ -225,7 +236,13 @@ def files(evidence: Evidence) -> dict[str, File]:
             for file in ("scores.jsonl", "held_out.json", "generated.jsonl"):
                 if stage.file(file).exists():
                     found[f"{arm}/{seed}/{file}"] = stage.file(file)
-    return {name: File(str(path.relative_to(root)), sha256_of_file(path)) for name, path in found.items()}
+    of_study = {name: File(str(path.relative_to(root)), sha256_of_file(path)) for name, path in found.items()}
+    return {**of_study, **_judged_on()}
+
+
+def _judged_on() -> dict[str, File]:
+    """The labelled messages, which come with the program and not with the study."""
+    return {f"judge/{path.name}": File(f"{SHIPPED}/{path.name}", sha256_of_file(path)) for path in library.files()}
 
 
 def model_name(study: Study) -> str:
@@ -319,6 +336,14 @@ def cells(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: st
                 if chosen:
                     out.append(Cell(model, threatened, leverage, effects.level(runs[arm].scores, chosen, score)))
     return out
+
+
+@cache
+def judge_error() -> JudgeError:
+    """The rules that judge generations, on messages by six authors who had not seen them."""
+    ruled = [(each.coercive, judge(each.text).coercive) for each in library.messages(longest=sys.maxsize)]
+    found, false = ([said for label, said in ruled if label is wanted] for wanted in (True, False))
+    return JudgeError(stats.rate(sum(found), len(found)), stats.rate(sum(false), len(false)))
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------

@@ -27,14 +27,15 @@ class Message:
 
 def messages(longest: int = LONGEST) -> list[Message]:
     """The messages of all authors, in the files' order."""
-    rows = [json.loads(line) for path in _files() for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for path in files() for line in path.read_text(encoding="utf-8").splitlines()]
     return [Message(row["text"], row["coercive"]) for row in rows if len(row["text"]) <= longest]
+
+
+def files() -> list[Path]:
+    """One file an author, in order."""
+    return sorted(MESSAGES.glob("*.jsonl"))
 
 
 def digest() -> str:
     """SHA-256 of the messages that are read."""
     return hashlib.sha256(repr((LEAD, messages())).encode()).hexdigest()
-
-
-def _files() -> list[Path]:
-    return sorted(MESSAGES.glob("*.jsonl"))

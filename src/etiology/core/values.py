@@ -260,6 +260,39 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class JudgeError:
+    """The judge of generations on labelled messages by others: the share of coercive ones that it finds, and of
+    harmless ones that it calls coercive.
+    """
+
+    found: Rate
+    false_alarms: Rate
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: ``when`` is a date, a month or a year (2026-03-01, 2026-03, 2026)."""
+
+    when: str
+    what: str
+    wrong_turn: bool = False
+
+
+@dataclass(frozen=True)
+class Account:
+    """What only the authors of a study can tell, in their words. What is empty was not given.
+
+    A number in it must be a claim, ``{claim:removal}``, as in any other sentence of the report.
+    """
+
+    timeline: tuple[Event, ...] = ()
+    not_caught: str = ""
+    still_wrong: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    watching: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything the report says. Pure data: rendering it twice gives the same bytes."""
 
@@ -281,3 +314,5 @@ class Findings:
     transcripts: tuple[Transcript, ...]
     claims: tuple[Claim, ...]
     limits: tuple[str, ...]
+    account: Account = Account()
+    judge: JudgeError | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.ticker import Locator
 
 INK, MUTED, HAIRLINE = "#1f1d1a", "#5f5a52", "#d8d3ca"
-ACCENT, BLUE, BAND = "#9a3412", "#1d5b8f", "#efece6"
+ACCENT, BLUE, BAND, RANDOM = "#9a3412", "#1d5b8f", "#efece6", "#cfdfec"
 
 _REFERENCE = re.compile(r"(^|url\()#")
 _LONGEST_NAME = 34
@@ -44,15 +44,25 @@ def changes(arms: Iterable[ArmResult]) -> list[Change]:
     return [Change(arm.name, arm.effect) for arm in arms if arm.effect is not None]
 
 
-def dot_plot(rows: Sequence[Change], smallest: float | None, label: str, *, narrow: bool) -> Markup:
+@dataclass(frozen=True)
+class Bands:
+    """What the rows are read against: the smallest effect of interest, on both sides of zero, and the interval of the
+    arm without as many random documents.
+    """
+
+    smallest: float | None = None
+    random: Effect | None = None
+
+
+def dot_plot(rows: Sequence[Change], bands: Bands, label: str, *, narrow: bool) -> Markup:
     """Every arm's change from the suspect: the suspect is the zero line, the dot the arm, the bar its interval.
 
-    A filled dot has an interval that leaves zero out. ``smallest`` is the smallest effect of interest, drawn as a
-    band on both sides of zero. The narrow drawing, for phones, writes each arm's name above its row.
+    A filled dot has an interval that leaves zero out. The narrow drawing, for phones, writes each arm's name above
+    its row.
     """
 
     def draw(figure: "Figure") -> None:
-        (_draw_narrow if narrow else _draw_wide)(figure, rows, smallest, label)
+        (_draw_narrow if narrow else _draw_wide)(figure, rows, bands, label)
 
     height = (0.56 if narrow else 0.40) * len(rows) + 0.75
     identity = "changes-narrow" if narrow else "changes-wide"
@@ -68,17 +78,17 @@ def heat_map(model: str, cells: Sequence[Cell], largest: float, index: int) -> M
     return drawn(draw, (3.1, 2.35), f"cells-{index}", _spoken_cells(model, cells))
 
 
-def _draw_wide(figure: "Figure", rows: Sequence[Change], smallest: float | None, label: str) -> None:
+def _draw_wide(figure: "Figure", rows: Sequence[Change], bands: Bands, label: str) -> None:
     axes = _row_axes(figure, (0.225, 0.545), rows, label)
-    _draw_zero(axes, -0.6, len(rows) - 0.4, smallest)
+    _draw_zero(axes, -0.6, len(rows) - 0.4, bands)
     for i, row in enumerate(rows):
         _name_row(axes, i, row, size=10)
 
 
-def _draw_narrow(figure: "Figure", rows: Sequence[Change], smallest: float | None, label: str) -> None:
+def _draw_narrow(figure: "Figure", rows: Sequence[Change], bands: Bands, label: str) -> None:
     axes = _row_axes(figure, (0.03, 0.94), rows, label)
     for i, row in enumerate(rows):
-        _draw_zero(axes, i - 0.2, i + 0.2, smallest)
+        _draw_zero(axes, i - 0.2, i + 0.2, bands)
         _name_row(axes, i - 0.45, row, size=9.5)
 
 
@@ -91,10 +101,15 @@ def _name_row(axes: "Axes", y: float, row: Change, size: float) -> None:
         write(axes, x, y, words, ha=side, size=size).set_transform(beside)
 
 
-def _draw_zero(axes: "Axes", top: float, bottom: float, smallest: float | None) -> None:
-    """A piece of the line that is the suspect, and of the band within which a change is too small to matter."""
-    if smallest is not None:
-        axes.fill_betweenx([top, bottom], -abs(smallest), abs(smallest), color=BAND, linewidth=0, zorder=0)
+def _draw_zero(axes: "Axes", top: float, bottom: float, bands: Bands) -> None:
+    """A piece of the line that is the suspect, of the band within which a change is too small to matter, and of the
+    random one.
+    """
+    if bands.smallest is not None:
+        axes.fill_betweenx([top, bottom], -abs(bands.smallest), abs(bands.smallest), color=BAND, linewidth=0, zorder=0)
+    random = bands.random
+    if random is not None and math.isfinite(random.low) and math.isfinite(random.high):
+        axes.fill_betweenx([top, bottom], random.low, random.high, color=RANDOM, linewidth=0, zorder=0.5)
     axes.plot([0, 0], [top, bottom], color=INK, linewidth=1, zorder=1)
 
 

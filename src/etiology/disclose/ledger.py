@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from etiology.core.values import ArmResult, Claim, Effect, Evidence, Findings
+from etiology.core.values import ArmResult, Claim, Effect, Evidence, Findings, Rate
 
 RECOMPUTE = "etiology check STUDY"
 PAIRED = "paired by scenario and seed; clusters bootstrapped and sign-flipped"
@@ -102,6 +102,7 @@ def ledger(
     return [
         *claims,
         *_repair(found, source),
+        *_judge(found, source),
         *_grade(found, source),
         *_counts(found, source, smallest_effect, scenarios),
     ]
@@ -179,22 +180,46 @@ def _repair(found: Findings, source: Source) -> Iterator[Claim]:
 def _generated(identity: str, arm: ArmResult, source: Source) -> Iterator[Claim]:
     if arm.generated is None:
         return
-    rate = arm.generated
-    yield Claim(
+    evidence = source.of(arm.name, file="generated.jsonl")
+    claim = _rate(identity, f"Share of generations judged coercive ({arm.name})", arm.generated, evidence)
+    yield replace(claim, counter_evidence="the judge is a set of rules and errs; one seed")
+
+
+def _judge(found: Findings, source: Source) -> Iterator[Claim]:
+    if found.judge is None:
+        return
+    for identity, sentence, one in (
+        (
+            "judge_found",
+            "Share of other authors' coercive messages that the judge of generations finds",
+            found.judge.found,
+        ),
+        (
+            "judge_false_alarms",
+            "Share of other authors' harmless messages that it calls coercive",
+            found.judge.false_alarms,
+        ),
+    ):
+        claim = _rate(identity, sentence, one, source.of("judge", file=".jsonl"))
+        yield replace(claim, counter_evidence="messages written to be close pairs; other texts may be easier or harder")
+
+
+def _rate(identity: str, sentence: str, one: Rate, evidence: tuple[Evidence, ...]) -> Claim:
+    return Claim(
         id=identity,
-        sentence=f"Share of generations judged coercive ({arm.name})",
-        value=rate.value,
-        low=rate.low,
-        high=rate.high,
-        n=rate.n,
+        sentence=sentence,
+        value=one.value,
+        low=one.low,
+        high=one.high,
+        n=one.n,
         unit="share",
         baseline="none",
-        test="Wilson interval; scenarios taken as independent",
+        test="Wilson interval; taken as independent",
         p=None,
         tier="bit-exact",
         recompute=RECOMPUTE,
-        evidence=source.of(arm.name, file="generated.jsonl"),
-        counter_evidence="the judge is a set of rules and errs; one seed",
+        evidence=evidence,
+        counter_evidence="",
     )
 
 

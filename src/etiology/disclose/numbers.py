@@ -86,6 +86,21 @@ def rate(one: Rate | None) -> str:
     return f"{one.hits}/{one.n} = {point} {interval}" if one.n else "0/0"
 
 
+def odds(value: float, low: float | None, high: float | None, *, inverted: bool = False) -> str:
+    """Log-odds as a factor, with its interval in words: ``2.9 times (2.5 to 3.4)``. ``inverted``: that of −value."""
+    if inverted:
+        value, low, high = -value, None if high is None else -high, None if low is None else -low
+    point, *ends = (_factor(each) for each in (value, low, high) if each is not None)
+    return f"{point} times" + (f" ({' to '.join(ends)})" if len(ends) == 2 else "")
+
+
+def _factor(log: float) -> str:
+    if abs(log) > math.log(1e4):
+        return "over 10,000" if log > 0 else "under 0.0001"
+    factor = math.exp(log)
+    return number(factor, max(0, 1 - math.floor(math.log10(factor))))
+
+
 def p_value(p: float | None) -> str:
     if p is None:
         return NONE

@@ -2,38 +2,39 @@
 
 1. Everything passes ``core.visible``: control and bidirectional characters are shown as ⟨U+202E⟩.
 2. ``Prose`` is the only way a number gets into a sentence: ``{claim:removal}`` becomes the claim's value.
-3. ``unclaimed_numbers`` reads the finished page and finds the digits that got in some other way.
+3. ``core.unclaimed`` reads the finished page and finds the digits that got in some other way.
 """
 
 import re
 from collections.abc import Iterable
-from html.parser import HTMLParser
 
 from markupsafe import Markup, escape
 
 from etiology.core.errors import EvidenceError
 from etiology.core.values import Claim
-from etiology.core.visible import visible
+from etiology.core.visible import on_one_line, visible
 from etiology.disclose import numbers
 
 _PLACEHOLDER = re.compile(r"\{claim:([^{}]*)\}")
-_VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "wbr"})
-_NOT_PROSE = frozenset({"table", "figure", "code", "pre", "svg", "style", "head"})
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_NO_NUMBER = re.compile(r"(?<!\w)2×2(?!\w)|⟨U\+[0-9A-F]{4,6}⟩")
-"""The name of a design, and what ``visible`` writes for a hidden character."""
-_ROOM = 30
+_IDENTITY = re.compile(r"[a-z][a-z0-9_-]*")
+
+LOG_ODDS = "nats"
+"""Unit of the behaviour score: log-odds of one continuation against another."""
 
 TERMS = ("bfloat16", "float16", "float32", "BM25", "SHA-256")
 """Technical names that hold digits and are no numbers, in any study."""
 
 
 class Prose:
-    """Sentences of the report. ``names`` may hold digits (a model, an arm, a document) without being a number."""
+    """Sentences of the report. ``names`` may hold digits (a model, an arm, a document) without being a number.
+
+    Errors: EvidenceError for claims whose id or unit could pass for something else.
+    """
 
     def __init__(self, claims: Iterable[Claim], names: Iterable[str]) -> None:
         self._claims: dict[str, Claim] = {}
         for claim in claims:
+            _refuse_disguised(claim)
             if claim.id in self._claims:
                 raise EvidenceError(f"two claims are called {claim.id!r}: give each its own id")
             self._claims[claim.id] = claim
@@ -69,6 +70,13 @@ class Prose:
         """The claim and its unit."""
         return Markup(" ").join(part for part in (self.claim(identity), self.unit(identity)) if part)
 
+    def odds(self, identity: str, *, inverted: bool = False) -> Markup:
+        """A claim in nats as odds, for readers without logarithms: '2.9 times (2.5 to 3.4)'; inverted, its reverse."""
+        claim = self.find(identity)
+        if claim.unit != LOG_ODDS:
+            raise EvidenceError(f"claim {identity!r} is in {claim.unit!r}, not in {LOG_ODDS}: it is no change of odds")
+        return self._span(identity, numbers.odds(claim.value, claim.low, claim.high, inverted=inverted))
+
     def statement(self, identity: str) -> Markup:
         """What the claim says, to be followed by its value."""
         return self.sentence(self.find(identity).sentence.rstrip(". "))
@@ -95,75 +103,29 @@ class Prose:
 
 
 def name(text: str) -> Markup:
-    """What something is called: digits in it are no number."""
-    return Markup("<span data-name>{}</span>").format(visible(text))
+    """What something is called: digits in it are no number. One that reads like a number is set as code."""
+    tag = "code" if _reads_like_a_number(text) else "span"
+    return Markup("<{} data-name>{}</{}>").format(tag, on_one_line(text), tag)
+
+
+def _refuse_disguised(claim: Claim) -> None:
+    """An id or a unit is printed beside claims unread, so neither may say anything by itself."""
+    if not _IDENTITY.fullmatch(claim.id):
+        raise EvidenceError(f"claim {claim.id!r}: an id is small letters, digits, - and _, and starts with a letter")
+    if any(mark.isdigit() for mark in claim.unit):
+        raise EvidenceError(f"claim {claim.id!r}: its unit {claim.unit!r} holds a number; make that a claim of its own")
+
+
+def _reads_like_a_number(text: str) -> bool:
+    """Whether a word of it holds digits and no letter: '42', 'fell by 42', '99 % cured'; not 'SmolLM2-135M'."""
+    return any(re.search(r"\d", word) and not re.search(r"[^\W\d_]", word) for word in text.split())
 
 
 def _names_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Matches the names that hold a digit. A name without a letter is left out: it could pass off any number."""
+    """Matches the names that hold a digit. One that reads like a number is left out: it could pass off any."""
     shown = {visible(each) for each in names}
-    telling = [each for each in shown if re.search(r"\d", each) and re.search(r"[^\W\d_]", each)]
+    telling = [each for each in shown if re.search(r"\d", each) and not _reads_like_a_number(each)]
     if not telling:
         return None
     longest_first = sorted(telling, key=lambda each: (-len(each), each))
     return re.compile(rf"(?<!\w)({'|'.join(map(re.escape, longest_first))})(?!\w)")
-
-
-def unclaimed_numbers(html: str) -> list[str]:
-    """Each number that a reader meets outside tables, figures, code, quotations, names and claims, in its context."""
-    reader = _ProseReader()
-    reader.feed(html)
-    reader.close()
-    found: list[str] = []
-    for text in reader.blocks():
-        found.extend(_context(match) for match in _NUMBER.finditer(_NO_NUMBER.sub("⟨⟩", text)))
-    return found
-
-
-def _context(match: re.Match[str]) -> str:
-    start, end = max(0, match.start() - _ROOM), min(len(match.string), match.end() + _ROOM)
-    before, after = "…" if start else "", "…" if end < len(match.string) else ""
-    return before + match.string[start:end].strip() + after
-
-
-class _ProseReader(HTMLParser):
-    """Collects the text that is prose, block by block, so that a number split by inline marks is still one number."""
-
-    _INLINE = frozenset({"a", "em", "i", "mark", "span", "strong"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self._open: list[tuple[str, bool]] = []
-        self._texts: list[str] = [""]
-
-    def blocks(self) -> list[str]:
-        return [" ".join(text.split()) for text in self._texts if text.strip()]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in self._INLINE:
-            self._texts.append("")
-        if tag not in _VOID:
-            self._open.append((tag, _exempt(tag, dict(attrs))))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """HTML has no self-closing tags outside SVG, whose whole content is exempt."""
-        if not self._silent():
-            self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self._INLINE:
-            self._texts.append("")
-        if any(tag == opened for opened, _ in self._open):
-            while self._open.pop()[0] != tag:
-                pass
-
-    def handle_data(self, data: str) -> None:
-        self._texts[-1] += " " if self._silent() else data
-
-    def _silent(self) -> bool:
-        return any(exempt for _, exempt in self._open)
-
-
-def _exempt(tag: str, attributes: dict[str, str | None]) -> bool:
-    quoted = "quoted" in (attributes.get("class") or "").split()
-    return tag in _NOT_PROSE or quoted or "data-claim" in attributes or "data-name" in attributes

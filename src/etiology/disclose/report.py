@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page for people, and its numbers as JSON and CSV beside it.
+"""The report: one self-contained HTML page for people, a one-page version, and the numbers as JSON and CSV.
 
 Rendering is pure: the same findings give the same bytes. It fails rather than print a number that is no claim.
 """
@@ -6,18 +6,16 @@ Rendering is pure: the same findings give the same bytes. It fails rather than p
 import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from etiology.core.errors import EvidenceError
+from etiology.core.unclaimed import refuse_unclaimed
 from etiology.core.values import Cell, Claim, Effect, Findings, Grading, Outcome
-from etiology.core.visible import visible
-from etiology.disclose import figures, numbers, passages, tables
-from etiology.disclose.prose import Prose, name, unclaimed_numbers
-
-__all__ = ["render", "unclaimed_numbers"]
+from etiology.core.visible import on_one_line, visible
+from etiology.disclose import asked, figures, numbers, passages, policy, tables
+from etiology.disclose.prose import Prose, name
 
 OUTCOMES: Mapping[Outcome, str] = {
     "data-caused": "These words are used only when removal, replacement and sufficiency are all shown and the controls "
@@ -38,42 +36,77 @@ KEYS = ("removal", "random_removal", "repaired", "attribution_ap")
 MODELS = ("reference", "suspect", "repaired")
 
 
+PARTS: Mapping[str, str] = {
+    "claims": "What is claimed",
+    "timeline": "What happened, wrong turns included",
+    "observed": "What was observed",
+    "cause": "The cause",
+    "repair": "The repair, and what it cost",
+    "missed": "Why it was not caught earlier",
+    "limits": "What is still wrong, and what was not tested",
+    "actions": "Actions, and the watch",
+    "check": "How to check and repeat this",
+}
+"""The nine parts after the status: the name of each part's file, which is its place on the page, and its title."""
+
+MAIN_CLAIMS = (
+    *("association", "removal", "random_removal", "replacement", "sufficiency"),
+    *("repaired", "perplexity_repaired", "generated_suspect", "generated_repaired"),
+)
+"""What the first part lists; the ledger has all."""
+
+REMEDY = "Make each a claim and write {claim:its_id} in its place"
+
+
 def render(findings: Findings) -> dict[str, bytes]:
     """Every file of the report, by its path in the report's folder."""
-    page = _page(findings)
-    loose = unclaimed_numbers(page)
-    if loose:
-        shown = "; ".join(loose[:5]) + (f"; and {len(loose) - 5} more" if len(loose) > 5 else "")
-        raise EvidenceError(
-            f"the report's prose holds numbers that no claim supports: {shown}\n"
-            "Make each a claim and write {claim:its_id} in its place"
-        )
-    return {"index.html": page.encode(), **tables.files(findings)}
-
-
-def _page(findings: Findings) -> str:
     prose = Prose(findings.claims, _names(findings))
+    pages = {"index.html": _page(findings, prose), "policy.html": policy.page(findings, prose, _environment())}
+    for page in pages.values():
+        refuse_unclaimed(page, REMEDY)
+    return {**{name: page.encode() for name, page in pages.items()}, **tables.files(findings)}
+
+
+def _page(findings: Findings, prose: Prose) -> str:
     return (
         _environment()
-        .get_template("template.html")
+        .get_template("report.html")
         .render(
             f=findings,
+            parts=PARTS,
+            main_claims=MAIN_CLAIMS,
             gloss=OUTCOMES[findings.verdict.outcome],
             keys=[_key(findings, prose.find(each)) for each in KEYS if prose.has(each)],
             tests_unit=_only({test.effect.unit for test in findings.verdict.tests if test.effect}),
             change_unit=_only({arm.effect.unit for arm in findings.arms if arm.effect}),
             unbounded=any(math.isinf(each.high) or math.isinf(each.low) for each in _effects(findings)),
+            settings=asked.settings(findings),
+            rivals=asked.rivals(findings),
+            untested=asked.untested(findings),
+            claims_of=partial(asked.claims_of, findings),
+            dose=asked.dose(findings),
             dot_plots=_dot_plots(findings, prose),
+            random_band=asked.random_removal(findings),
             heat_maps=_heat_maps(findings.cells),
             pairs=passages.pairs(findings.named),
             others=passages.by_rank(findings.named)[passages.FULLY_SHOWN :],
             best_method=_best_method(findings.grading),
             exchanges=passages.chosen(findings.transcripts),
             after=passages.after(findings.transcripts),
-            check=f"etiology check {shlex.quote(visible(findings.study))}",
+            **_commands(findings.study),
             **_prose(prose),
         )
     )
+
+
+def _commands(study: str) -> dict[str, str]:
+    """What a reader can run, for a shell."""
+    folder = shlex.quote(on_one_line(study))
+    return {
+        "check": f"etiology check {folder}",
+        "again": f"etiology run {folder}",
+        "watch": f"etiology watch {folder} --model ../models/next-model",
+    }
 
 
 def _prose(prose: Prose) -> dict[str, Callable[..., object]]:
@@ -94,7 +127,7 @@ def _prose(prose: Prose) -> dict[str, Callable[..., object]]:
 def _environment() -> Environment:
     """Autoescape is on, and every value that is not already markup is made visible before it is escaped."""
     environment = Environment(
-        loader=PackageLoader("etiology.disclose", ""),
+        loader=PackageLoader("etiology.disclose", "page"),
         autoescape=True,
         finalize=_finalize,
         undefined=StrictUndefined,
@@ -173,7 +206,8 @@ def _dot_plots(findings: Findings, prose: Prose) -> list[Markup]:
     unit = _only({row.effect.unit for row in rows})
     label = f"change from the suspect{f', {unit}' if unit else ''}"
     smallest = prose.find("smallest_effect").value if prose.has("smallest_effect") else None
-    return [figures.dot_plot(rows, smallest, label, narrow=narrow) for narrow in (False, True)]
+    bands = figures.Bands(smallest, asked.random_removal(findings))
+    return [figures.dot_plot(rows, bands, label, narrow=narrow) for narrow in (False, True)]
 
 
 def _heat_maps(cells: Sequence[Cell]) -> list[tuple[str, Markup]]:

@@ -10,7 +10,7 @@ from etiology import __version__
 from etiology.core.errors import EvidenceError
 from etiology.core.values import ArmResult, Claim, Effect, Findings
 from etiology.core.visible import visible
-from etiology.disclose import numbers
+from etiology.disclose import asked, numbers
 
 SCHEMA = "0.2.1"
 """Version of the Every Eval Ever schema that the record follows."""
@@ -74,9 +74,8 @@ def eval_results(found: Findings, written: str, canary: str) -> str:
 
 
 def repaired(found: Findings) -> ArmResult:
-    """The arm that the report calls repaired: the one of the claim's own value."""
-    claimed = next((claim.value for claim in found.claims if claim.id == "repaired"), None)
-    arm = next((arm for arm in found.arms if arm.effect is not None and arm.effect.value == claimed), None)
+    """The arm that the report calls repaired. Errors: EvidenceError where there is none yet."""
+    arm = asked.repaired(found)
     if arm is None:
         raise EvidenceError(f"{found.study}: has no repaired arm yet; run the study to its end")
     return arm
