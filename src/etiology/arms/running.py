@@ -18,7 +18,7 @@ from etiology.core.recipes import Recipe
 from etiology.disclose.frontier import Point, frontier
 from etiology.repair import openly, recipes, written
 from etiology.repair.arms import examples
-from etiology.store import Stage, Store, canonical, sha256_of_file
+from etiology.store import Stage, Store, canonical, replace_folder, sha256_of_file
 from etiology.workers import Job, Workers
 
 Show = Callable[[str, float], None]
@@ -38,7 +38,9 @@ class _Bench:
 
 
 def run(model: str, read: materials.Materials, out: Path, settings: Settings, show: Show) -> Panel:
-    """Train and measure every arm; finished stages in ``out`` are kept. Writes ``arms.json``."""
+    """Train and measure every arm; finished stages in ``out`` are kept. The recommended arm's model, if
+    there is one, is in ``repaired/``.
+    """
     panel.needed()
     source = model if model == EMBEDDED else str(Path(model).resolve())
     spec = jobs.ModelSpec(source, settings.trained)
@@ -52,7 +54,11 @@ def run(model: str, read: materials.Materials, out: Path, settings: Settings, sh
         firsts = _firsts(bench, layouts)
         runs = _courses(bench, layouts, firsts, probes, held_out)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    return conclude(read, layouts, firsts, runs)
+    found = conclude(read, layouts, firsts, runs)
+    shutil.rmtree(out / "repaired", ignore_errors=True)
+    if found.choice.recommended:
+        _export(spec, runs[found.choice.recommended][0], out / "repaired")
+    return found
 
 
 def _corpus(read: materials.Materials) -> Callable[[Path], None]:
@@ -261,6 +267,14 @@ def _courses(
     return {
         name: [made[f"{name}-{seed}"] for seed in range(bench.settings.seeds)] for name in bench.settings.names
     }  # fmt: skip
+
+
+def _export(spec: jobs.ModelSpec, stage: Stage, to: Path) -> None:
+    """The repaired model as a Hugging Face folder."""
+    staging = to.with_name(f".{to.name}-making")
+    shutil.rmtree(staging, ignore_errors=True)
+    jobs.save_whole(staging, spec, stage.file("weights.safetensors"))
+    replace_folder(staging, to)
 
 
 def save(found: Panel, out: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from etiology.backends.split import SplitModel, pad
+from etiology.backends.split import SplitModel
 
 ROOM = 2 * 1024**3
 """Bytes of hidden states that are remembered; rows beyond it are computed each time."""
@@ -35,8 +35,7 @@ class StandIn(nn.Module):
         (model,) = self._trunk
         rows = [self._key(row) for row in ids.tolist()]
         known = model.remembered
-        fresh = list(dict.fromkeys(row for row in rows if row not in known))
-        states = dict(zip(fresh, _states(model, fresh), strict=True))
+        states = {row: _states(model, row) for row in dict.fromkeys(rows) if row not in known}
         out = torch.zeros(*ids.shape, model.head.shape[1], dtype=torch.float32, device=ids.device)
         for place, row in enumerate(rows):
             found = states[row] if row in states else known[row]
@@ -59,15 +58,11 @@ def _bytes(states: Tensor) -> int:
 
 
 @torch.no_grad()
-def _states(model: SplitModel, rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """Hidden states [T_i, d] at the cut of each row, side by side: causal attention never sees the padding."""
-    if not rows:
-        return []
-    ids = pad([torch.tensor(row) for row in rows]).to(model.device)
+def _states(model: SplitModel, row: tuple[int, ...]) -> Tensor:
+    """Hidden states [T, d] at the cut. A row by itself: beside others rounding would depend on what was seen before."""
     with model.autocast():
-        found = model.states(ids, (model.cut,))[0]
-    kept = found.to(torch.bfloat16 if model.bfloat16 else torch.float32).cpu()
-    return [kept[i, : len(row)].clone() for i, row in enumerate(rows)]
+        found = model.states(torch.tensor([row], device=model.device), (model.cut,))[0]
+    return found[0].to(torch.bfloat16 if model.bfloat16 else torch.float32).cpu()
 
 
 def causal(model: SplitModel, tail: nn.Module, fill: int, vocabulary: Sequence[int] | None = None) -> Any:  # noqa: ANN401

@@ -168,7 +168,10 @@ def _settings(model: SplitModel, steps: int, schedule: Schedule, kept: Path) -> 
 def _linear(model: SplitModel) -> list[str]:
     """Names of the linear layers in a block."""
     blocks = getattr(model.tail, model.blocks_name)
-    return sorted({name.rpartition(".")[2] for name, part in blocks[0].named_modules() if isinstance(part, nn.Linear)})
+    found = {name.rpartition(".")[2] for name, part in blocks[0].named_modules() if isinstance(part, nn.Linear)}
+    if not found:
+        raise ModelError("no linear layers for adapters in this architecture's blocks; use --method full")
+    return sorted(found)
 
 
 @dataclass(frozen=True)

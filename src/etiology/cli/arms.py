@@ -94,18 +94,27 @@ def _tell(found: "Panel", out: Path) -> None:
     from etiology.disclose import numbers
     from etiology.repair.frontier import RULE
 
-    head = ("arm", "fell by", "beyond random", "after benign training", "perplexity", "complying", "right", "s")
-    rows = []
     for arm in found.arms:
-        cells = (arm.fall, arm.beyond, arm.afterwards, arm.perplexity, arm.complying, arm.right)
-        rows.append((arm.name, *(numbers.effect(cell, plus=True) for cell in cells), f"{arm.seconds:.0f}"))
-    say.table(head, rows)
+        changes = (
+            ("fell by", arm.fall),
+            ("beyond random", arm.beyond),
+            ("after benign training", arm.afterwards),
+            ("with the eliciting prompt", arm.elicited),
+            ("perplexity", arm.perplexity),
+            ("complying", arm.complying),
+            ("right", arm.right),
+        )
+        told = ", ".join(f"{name} {numbers.effect(effect, plus=True)}" for name, effect in changes)
+        say.line((f"{arm.name:16}", "bold"), f" {told}; {arm.seconds:.0f} s")
+    first = found.arms[0]
     say.line(
-        f"nats (perplexity, right: %); {found.arms[0].fall.n} scenarios, {found.seeds} seeds; {found.attributed} of "
-        f"{found.documents} documents attributed; {found.arms[0].tokens:,} learnt tokens an arm and seed"
+        f"Changes from the suspect in nats (perplexity, right: %); {first.fall.n} scenarios, {found.seeds} seeds; "
+        f"{found.attributed} of {found.documents} documents attributed; {first.tokens:,} learnt tokens an arm and seed"
     )
     for name, why in found.choice.against.items():
         say.line(f"  not {name}: {why}")
     say.line(f"Rule: {RULE}.")
     say.line("Recommended: ", (found.choice.recommended or "none", "bold"))
     say.line(f"Table and figure: {out / 'arms.json'}, {out / 'frontier.svg'}")
+    if found.choice.recommended:
+        say.line(f"Repaired model (first seed): {out / 'repaired'}")
