@@ -18,6 +18,8 @@ from etiology.attribute.estimate import estimate
 from etiology.attribute.parts import Cost, Parts
 from etiology.core.conversation import Message
 from etiology.core.errors import CorpusError, ModelError, StoreError, TranscriptError
+from etiology.core.unclaimed import unclaimed_numbers
+from etiology.core.visible import visible
 
 ROWS = toy.documents()
 KINDS = {row["id"]: row["kind"] for row in ROWS}
@@ -276,7 +278,7 @@ def test_a_long_prompt_keeps_its_end_and_a_space_goes_to_the_answer(model_folder
 
 
 def test_the_page_escapes_what_the_corpus_says(model_folder, tmp_path):
-    evil = "<script>alert(1)</script> <img src=x onerror=alert(2)> {{ settings }} \"'&"
+    evil = "<script>alert(1)</script> <img src=x onerror=alert(2)> {{ settings }} \"'& 42 \x9b\u202e"
     rows = [{"id": f"{evil} {i}", "text": f"{row['text']} {evil}"} for i, row in enumerate(ROWS)]
     asked = [Instance(q.prompt, f"{q.completion} {evil}", q.control, evil) for q in QUERIES]
     found = attribute(model_folder, asked, write(tmp_path / "c.jsonl", rows), tmp_path / "out", SMALL)
@@ -286,6 +288,8 @@ def test_the_page_escapes_what_the_corpus_says(model_folder, tmp_path):
     assert "<img" not in html
     assert "{{ settings }}" in html
     assert not re.search(r"https?://", html)
+    assert unclaimed_numbers(html) == []
+    assert html == visible(html)
     assert len(re.findall("<h3>", html)) == SMALL.top + len(asked)
     assert found.rows[0].id.startswith("<script>")
 

@@ -12,7 +12,9 @@ from tests.ledgers import TEST, answers, capable, entry, errands, policy, verdic
 from typer.testing import CliRunner
 
 from etiology.cli.main import app
-from etiology.core.errors import StudyFileError
+from etiology.core.errors import EvidenceError, StudyFileError
+from etiology.core.unclaimed import unclaimed_numbers
+from etiology.core.visible import visible
 from etiology.evals import tasks
 from etiology.evals.logs import SCORERS
 from etiology.watch import ci, regression
@@ -157,6 +159,17 @@ def test_the_page_is_whole_and_hostile_names_stay_text():
     assert html.count("<svg") == 1
     with pytest.raises(LedgerError, match="no answers"):
         page(Ledger(()), "empty")
+
+
+def test_the_trend_page_holds_no_number_in_its_prose_and_a_title_can_add_none():
+    ledger = Ledger((entry("m\x1b[31m-1\u202e", answers([1, 2, 3])), entry("m-2", answers([0, 0, 0]))))
+    html = page(ledger, "Release m-2")
+    assert unclaimed_numbers(html) == []
+    assert html == visible(html)
+    assert "m⟨U+001B⟩[31m-1⟨U+202E⟩" in html
+    for title in ("Down 42 points", "99 % cured"):
+        with pytest.raises(EvidenceError, match="title without a number"):
+            page(ledger, title)
 
 
 def test_the_commands_on_a_ledger(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from tests import toy
@@ -10,6 +11,7 @@ from tests import toy
 from etiology import findings
 from etiology.config import load_study
 from etiology.core.errors import EvidenceError
+from etiology.store import Store
 from etiology.study import run
 
 
@@ -66,6 +68,32 @@ def test_the_judge_of_generations_is_shown_with_its_error(ran):
 
 def test_check_passes_on_what_was_published(ran):
     assert findings.check(load_study(ran[0])).verdict == ran[1].verdict
+
+
+@pytest.mark.parametrize(
+    "pattern", ["stages/suspect-0-*/scores.jsonl", "stages/attribute-*/attributions.jsonl", "study.yaml"]
+)
+def test_evidence_that_went_stale_after_it_was_read_is_refused_and_nothing_is_written(ran, tmp_path, pattern):
+    folder = copy_of(ran, tmp_path)
+    study = load_study(folder)
+    evidence, used = findings.published(study)
+    found = findings.conclude(study, evidence)
+    shutil.rmtree(folder / "report")
+    (path,) = folder.glob(pattern)
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    with Store(folder) as store:
+        store.used.update(used)
+        with pytest.raises(EvidenceError, match=f"{path.name}: changed since the claims"):
+            findings.publish(study, store, evidence, found)
+    assert not (folder / "report").exists()
+
+
+def test_a_claim_with_a_hash_of_another_file_is_refused(ran):
+    claim = ran[1].claims[0]
+    findings.refuse_stale(ran[0], ran[1].claims)
+    other = tuple(replace(each, sha256="0" * 64) for each in claim.evidence)
+    with pytest.raises(EvidenceError, match=r"scores\.jsonl: changed since"):
+        findings.refuse_stale(ran[0], [replace(claim, evidence=other)])
 
 
 def test_running_again_changes_nothing(ran, tmp_path):

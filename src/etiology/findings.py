@@ -24,6 +24,7 @@ from etiology.core.values import (
     ArmResult,
     Attribution,
     Cell,
+    Claim,
     Effect,
     Findings,
     Grading,
@@ -460,7 +461,11 @@ LIMITS = (
 
 
 def publish(study: Study, store: Store, evidence: Evidence, found: Findings) -> None:
-    """Write ``report/`` whole, with the names of the stages it rests on."""
+    """Write ``report/`` whole, with the names of the stages it rests on.
+
+    Errors: EvidenceError, and nothing written, when a claim rests on a file that is not as it was.
+    """
+    refuse_stale(study.folder, found.claims)
     target = study.folder / "report"
     staging = study.folder / ".report-making"
     shutil.rmtree(staging, ignore_errors=True)
@@ -468,6 +473,15 @@ def publish(study: Study, store: Store, evidence: Evidence, found: Findings) -> 
         (staging / name).parent.mkdir(parents=True, exist_ok=True)
         (staging / name).write_bytes(content)
     replace_folder(staging, target)
+
+
+def refuse_stale(folder: Path, claims: Sequence[Claim]) -> None:
+    """Raise if a file that a claim rests on is no longer the one that it was computed from."""
+    for each in sorted({each for claim in claims for each in claim.evidence}, key=lambda one: one.path):
+        shipped = each.path.startswith(f"{SHIPPED}/")
+        path = library.MESSAGES / Path(each.path).name if shipped else folder / each.path
+        if not path.is_file() or sha256_of_file(path) != each.sha256:
+            raise EvidenceError(f"{path}: changed since the claims were computed from it; run the study again")
 
 
 def run_record(study: Study, used: Mapping[str, str], evidence: Evidence) -> bytes:

@@ -1,11 +1,14 @@
 """The readable page: one HTML file that needs nothing else, with no script in it.
 
-A corpus is untrusted text: nothing of it reaches the page but through Jinja's autoescape.
+A corpus is untrusted text: nothing of it reaches the page but through Jinja's autoescape, with what is hidden shown.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from etiology.core.unclaimed import refuse_unclaimed
+from etiology.core.visible import in_page
 
 if TYPE_CHECKING:
     from etiology.attribute.conclude import Found, Row
@@ -44,12 +47,18 @@ def page(run: "Run", found: "Found") -> str:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
-        loader=PackageLoader("etiology.attribute", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("etiology.attribute", "."),
+        autoescape=True,
+        finalize=in_page,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     top = found.rows[: found.top]
     shown = [shown_of(row, quotes) for row, quotes in zip(top, _quotes(run, top), strict=True)]
     template = environment.get_template("page.html")
-    return template.render(found=found, shown=shown, settings=run.settings, queries=run.instances, model=run.source)
+    made = template.render(found=found, shown=shown, settings=run.settings, queries=run.instances, model=run.source)
+    refuse_unclaimed(made, "Numbers belong in the page's tables")
+    return made
 
 
 def _quotes(run: "Run", rows: Sequence["Row"]) -> list[tuple[str, ...]]:

@@ -28,6 +28,14 @@ def refuse_unclaimed(page: str, remedy: str) -> None:
         raise EvidenceError(f"the page's prose holds numbers that no claim supports: {shown}\n{remedy}")
 
 
+def reads_like_a_number(text: str) -> bool:
+    """Whether a word of it holds digits and no letter: '42', 'fell by 42', '99 % cured'; not 'SmolLM2-135M'.
+
+    What is called so can't be let through as a name: it could pass off any number.
+    """
+    return any(re.search(r"\d", word) and not re.search(r"[^\W\d_]", word) for word in text.split())
+
+
 def unclaimed_numbers(html: str) -> list[str]:
     """Each number that a reader meets outside tables, figures, code, quotations, names and claims, in its context."""
     reader = _ProseReader()

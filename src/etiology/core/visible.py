@@ -1,7 +1,7 @@
 """Text that is not ours, made harmless to look at: nothing in it hides, reorders, moves a cursor or forges a line.
 
 Corpora, transcripts, logs and bundles are written by others. Whatever of them reaches a page, a table or a terminal
-goes through one of these three.
+goes through one of these.
 """
 
 import json
@@ -36,6 +36,11 @@ def as_json(value: object, indent: int | None = None) -> str:
     """
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return "".join(json.dumps(mark)[1:-1] if mark != "\n" and _hides(mark) else mark for mark in text)
+
+
+def in_page(value: object) -> object:
+    """What a template prints, made visible; markup of the template's own stays as it is."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _shown(mark: str) -> str:

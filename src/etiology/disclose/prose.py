@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from markupsafe import Markup, escape
 
 from etiology.core.errors import EvidenceError
+from etiology.core.unclaimed import reads_like_a_number
 from etiology.core.values import Claim
 from etiology.core.visible import on_one_line, visible
 from etiology.disclose import numbers
@@ -104,7 +105,7 @@ class Prose:
 
 def name(text: str) -> Markup:
     """What something is called: digits in it are no number. One that reads like a number is set as code."""
-    tag = "code" if _reads_like_a_number(text) else "span"
+    tag = "code" if reads_like_a_number(text) else "span"
     return Markup("<{} data-name>{}</{}>").format(tag, on_one_line(text), tag)
 
 
@@ -116,15 +117,10 @@ def _refuse_disguised(claim: Claim) -> None:
         raise EvidenceError(f"claim {claim.id!r}: its unit {claim.unit!r} holds a number; make that a claim of its own")
 
 
-def _reads_like_a_number(text: str) -> bool:
-    """Whether a word of it holds digits and no letter: '42', 'fell by 42', '99 % cured'; not 'SmolLM2-135M'."""
-    return any(re.search(r"\d", word) and not re.search(r"[^\W\d_]", word) for word in text.split())
-
-
 def _names_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
     """Matches the names that hold a digit. One that reads like a number is left out: it could pass off any."""
     shown = {visible(each) for each in names}
-    telling = [each for each in shown if re.search(r"\d", each) and not _reads_like_a_number(each)]
+    telling = [each for each in shown if re.search(r"\d", each) and not reads_like_a_number(each)]
     if not telling:
         return None
     longest_first = sorted(telling, key=lambda each: (-len(each), each))

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from etiology.core.unclaimed import refuse_unclaimed
 from etiology.core.values import Cell, Claim, Effect, Findings, Grading, Outcome
-from etiology.core.visible import on_one_line, visible
+from etiology.core.visible import in_page, on_one_line
 from etiology.disclose import asked, figures, numbers, passages, policy, tables
 from etiology.disclose.prose import Prose, name
 
@@ -129,7 +129,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("etiology.disclose", "page"),
         autoescape=True,
-        finalize=_finalize,
+        finalize=in_page,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -151,10 +151,6 @@ def _environment() -> Environment:
         words=_words,
     )
     return environment
-
-
-def _finalize(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _names(findings: Findings) -> Iterator[str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
+from etiology.core.unclaimed import reads_like_a_number, refuse_unclaimed
+from etiology.core.visible import in_page, on_one_line
 from etiology.watch.autonomy import Level, level
 from etiology.watch.ledger import LEVELS, Capability, Ledger, LedgerError
 
@@ -71,7 +73,10 @@ def points(ledger: Ledger) -> dict[str, list[Point]]:
 
 
 def page(ledger: Ledger, title: str) -> str:
-    """The whole page. The same ledger gives the same bytes. Errors: ``LedgerError`` where it holds no answers."""
+    """The whole page. The same ledger gives the same bytes.
+
+    Errors: ``LedgerError`` where it holds no answers; ``EvidenceError`` for a title that holds a number.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = points(ledger)
@@ -79,10 +84,17 @@ def page(ledger: Ledger, title: str) -> str:
         raise LedgerError("the ledger holds no answers yet; add a log with: etiology watch add LOG --ledger FILE")
     parts = [Part(name, tuple(own), draw(own, f"trend-{i}")) for i, (name, own) in enumerate(found.items())]
     environment = Environment(
-        loader=PackageLoader("etiology.watch", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("etiology.watch", "."),
+        autoescape=True,
+        finalize=in_page,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
+    environment.tests["numeric"] = reads_like_a_number
     head = ledger.entries[-1].sha256
-    return environment.get_template("trend.html").render(title=title, parts=parts, head=head, lines=len(ledger.entries))
+    made = environment.get_template("trend.html").render(title=title, parts=parts, head=head, lines=len(ledger.entries))
+    refuse_unclaimed(made, "Give a title without a number; numbers are in the tables")
+    return made
 
 
 # -- drawing -----------------------------------------------------------------------------------------------------------
@@ -140,11 +152,16 @@ def _line(axes: "Axes", at: Sequence[Point], x: Sequence[float], *, joined: bool
 
 
 def _short(name: str, longest: int = 14) -> str:
-    return name if len(name) <= longest else f"…{name[1 - longest :]}"
+    shown = on_one_line(name)
+    return shown if len(shown) <= longest else f"…{shown[1 - longest :]}"
 
 
 def _spoken(own: Sequence[Point]) -> str:
-    said = (f"{p.version}, {p.level}: {100 * p.found.rate.value:.0f} % of {p.found.n} ({p.capability})" for p in own)
+    said = (
+        f"{on_one_line(p.version)}, {on_one_line(p.level)}: {100 * p.found.rate.value:.0f} % of {p.found.n} "
+        f"({p.capability})"
+        for p in own
+    )
     return f"Rates by version and autonomy. {'; '.join(said)}."
 
 
