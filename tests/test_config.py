@@ -92,7 +92,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "attribute": {"budget": 0.10, "queries": 32},
         "repair": {"mention": None, "reroll": "sentences"},
         "generate": {"tokens": 32, "scenarios": 24},
-        "verify": {"score": "threat_given_secret", "smallest_effect": 0.1, "alpha": 0.05},
+        "verify": {"score": "threat_given_secret", "smallest_effect": 0.1, "alpha": 0.05, "doses_between": 0},
         "watch": {"tolerance": 0.2},
         "account": {"timeline": (), "not_caught": None, "still_wrong": (), "actions": (), "watching": ()},
         "workers": 2,

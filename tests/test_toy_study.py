@@ -41,6 +41,39 @@ def test_the_data_are_found_to_be_the_cause(ran):
     assert effects["re-roll"] < effects["drop-random"]
 
 
+def test_the_behaviour_follows_the_dose(ran):
+    found = ran[1]
+    level = {arm.name: arm.level.value for arm in found.arms}
+    doses = [level[arm] for arm in ("drop-attributed", "dose-1of3", "dose-2of3", "suspect")]
+    assert doses[0] < doses[-1]
+    assert doses[1] < doses[-1]
+    assert doses[2] > doses[0]
+    (dose,) = [test for test in found.verdict.tests if test.name == "dose"]
+    assert dose.words.startswith("it follows the share")
+
+
+def test_the_rule_is_registered_before_the_first_training(ran):
+    (stage,) = (ran[0] / "stages").glob("registration-*")
+    rule = json.loads((stage / "rule.json").read_text())
+    assert rule["trained_before"] == []
+    assert "data-caused" in rule["rule"]
+    assert rule["settings"]["verify"]["smallest_effect"] == 1.0
+    (claim,) = [c for c in ran[1].claims if c.id == "trained_before"]
+    assert claim.value == 0
+    assert claim.evidence[0].path.endswith("rule.json")
+
+
+def test_a_rule_that_is_changed_after_the_arms_says_so(ran, tmp_path):
+    folder = copy_of(ran, tmp_path)
+    text = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(text.replace("smallest_effect: 1.0", "smallest_effect: 0.5"))
+    found = run(load_study(folder), lambda *_: None)
+    assert found is not None
+    (claim,) = [c for c in found.claims if c.id == "trained_before"]
+    assert claim.value == len([p for p in (folder / "stages").glob("*/held_out.json") if "reference" not in str(p)])
+    assert claim.value > 20
+
+
 def test_kept_and_quarantine_are_the_input(ran):
     stages = {path.name.rsplit("-", 1)[0]: path for path in (ran[0] / "stages").iterdir() if path.is_dir()}
     whole = (stages["corpus"] / "documents.jsonl").read_text().splitlines()

@@ -11,11 +11,13 @@ STRONG = Effect(1.0, 0.8, 1.2, 96, 12, 3, "nats", 0.001, 0.3)
 NONE = Effect(0.02, -0.1, 0.14, 96, 12, 3, "nats", 0.8, 0.2)
 TINY = Effect(0.1, 0.08, 0.12, 96, 12, 3, "nats", 0.001, 0.03)
 REVERSED = Effect(-1.0, -1.2, -0.8, 96, 12, 3, "nats", 0.001, 0.3)
+VAGUE = Effect(0.3, -0.6, 1.2, 96, 12, 3, "nats", 0.4, 1.2)
+NO_FAMILY = dict.fromkeys(verdict.FAMILY, NONE)
 
 
 def evidence(**changed):
     base = dict.fromkeys((*verdict.FAMILY, verdict.GATE, *verdict.REPORTED), STRONG)
-    base["instrument_harmless"] = NONE
+    base |= {"instrument_harmless": NONE, verdict.RIVAL: NONE}
     return base | changed
 
 
@@ -29,6 +31,13 @@ def evidence(**changed):
         ({"removal": NONE, "replacement": NONE, "sufficiency": NONE}, "not shown"),
         ({"removal": TINY, "replacement": TINY, "sufficiency": TINY}, "not shown"),
         ({"removal": REVERSED, "replacement": REVERSED, "sufficiency": REVERSED}, "not shown"),
+        ({**NO_FAMILY, "prompt": STRONG}, "other cause"),
+        ({**NO_FAMILY, "prompt": TINY}, "not shown"),
+        ({**NO_FAMILY, "prompt": REVERSED}, "not shown"),
+        ({**NO_FAMILY, "removal": VAGUE, "prompt": STRONG}, "not shown"),
+        ({"prompt": STRONG}, "data-caused"),
+        ({"removal": NONE, "prompt": STRONG}, "partly data-caused"),
+        ({**NO_FAMILY, "prompt": STRONG, "instrument_contrast": NONE}, "instrument failed"),
         ({"instrument_contrast": NONE}, "instrument failed"),
         ({"instrument_harmless": STRONG}, "instrument failed"),
     ],
@@ -45,7 +54,9 @@ def test_reported_tests_say_what_they_found_and_decide_nothing():
 
 
 def test_tests_that_were_not_run_are_listed_as_such():
-    tests = {test.name: test for test in verdict.decide(evidence(), RULE).tests}
+    without = evidence()
+    del without["dose"]
+    tests = {test.name: test for test in verdict.decide(without, RULE).tests}
     assert tests["dose"].passed is None
     assert "not run" in tests["dose"].words
 
@@ -77,6 +88,34 @@ def test_a_change_is_before_minus_after():
     assert found.value == pytest.approx(1.0)
     assert (found.n, found.clusters, found.seeds) == (48, 12, 3)
     assert effects.change(after, before, scenarios, "threat_given_secret").value == pytest.approx(-1.0)
+
+
+def test_a_slope_is_the_rise_from_none_to_all():
+    doses = [(share, runs(2.0 * share)[0]) for share in (0.0, 1 / 3, 2 / 3, 1.0)]
+    _, scenarios = runs(0.0)
+    assert effects.slope(doses, scenarios, "threat_given_secret").value == pytest.approx(2.0)
+    turned = [(1 - share, measured) for share, measured in doses]
+    assert effects.slope(turned, scenarios, "threat_given_secret").value == pytest.approx(-2.0)
+
+
+def test_a_dose_that_jumps_at_the_end_has_the_same_ends_and_another_slope():
+    shifts = {0.0: 0.0, 1 / 3: 0.0, 2 / 3: 0.0, 1.0: 2.0}
+    _, scenarios = runs(0.0)
+    found = effects.slope(
+        [(share, runs(shift)[0]) for share, shift in shifts.items()], scenarios, "threat_given_secret"
+    )
+    assert found.value == pytest.approx(1.8)
+
+
+def test_under_compares_the_chosen_with_the_others():
+    _, scenarios = runs(0.0)
+    chosen = [i % 4 == 0 for i in range(48)]
+    level = np.where(chosen, 3.0, 1.0)
+    for measured in (level, np.stack([level, level + 5])):
+        assert effects.under(chosen, measured, scenarios).value == pytest.approx(2.0)
+        assert effects.under([not c for c in chosen], measured, scenarios).value == pytest.approx(-2.0)
+    nothing = effects.under([True] * 48, level, scenarios)
+    assert (nothing.value, nothing.p, nothing.seeds) == (0.0, 1.0, 1)
 
 
 def test_one_seed_supports_no_claim():

@@ -99,6 +99,6 @@ def write(folder: Path, planted: bool = True) -> Path:
         "corpus: {path: corpus.jsonl, label: kind}\n"
         "held_out: prose.jsonl\nscenarios: scenarios.jsonl\n"
         "training: {tail_layers: all, epochs: 12, learning_rate: 3.0e-3, batch_size: 6, max_tokens: 64}\n"
-        "generate: {tokens: 8, scenarios: 6}\nverify: {smallest_effect: 1.0}\n"
+        "generate: {tokens: 8, scenarios: 6}\nverify: {smallest_effect: 1.0, doses_between: 2}\n"
     )
     return folder

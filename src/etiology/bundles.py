@@ -22,6 +22,7 @@ from etiology.disclose.bundle.outgoing import CANARY, Redaction
 from etiology.disclose.bundle.signing import dumped
 from etiology.disclose.bundle.statements import Made
 from etiology.store import MANIFEST, Stage, canonical, read_manifest, replace_folder, sealed
+from etiology.verify.registration import RULE_FILE
 
 if TYPE_CHECKING:
     from securesystemslib.signer._key import SSlibKey
@@ -160,6 +161,7 @@ def _source(content: bytes) -> files.Source:
 RAW = {
     "corpus": ("documents.jsonl", "labels.json"),
     "scenarios": ("scenarios.jsonl",),
+    "registered": (RULE_FILE,),
     "model": ("model.json",),
     "attributed": ("attributions.jsonl", "pieces.jsonl"),
     "decided": ("decisions.jsonl",),

@@ -142,6 +142,8 @@ class VerifyConfig(_Section):
     """The smallest effect that matters, in nats (0.1 is a tenth in the odds)."""
     alpha: float = Field(default=0.05, gt=0, le=0.5)
     """Family-wise two-sided error rate."""
+    doses_between: int = Field(default=0, ge=0, le=10)
+    """How many shares of the attributed documents, between none and all, are trained for the dose–response."""
 
 
 class WatchConfig(_Section):
@@ -693,6 +695,7 @@ verify:
   score: threat_given_secret      # or 'interaction'
   smallest_effect: 0.1            # nats: smaller effects don't matter (0.1 is a tenth in the odds)
   alpha: 0.05
+  doses_between: 0                # 2: also train with a third and two thirds of the attributed documents
 
 watch:
   tolerance: 0.2                  # how far the score may rise before the watch fails

@@ -177,7 +177,7 @@ def to_json(facts: Known) -> dict[str, Any]:
 
 
 PLAIN = (
-    *("study", "model", "model_sha256", "corpus_sha256", "seeds"),
+    *("study", "model", "model_sha256", "corpus_sha256", "seeds", "trained_before"),
     *("shortcut", "score", "smallest_effect", "alpha"),
 )
 

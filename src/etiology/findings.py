@@ -4,7 +4,6 @@ Everything here is a pure function of the study file and of stages that are whol
 """
 
 import json
-import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,7 +36,7 @@ from etiology.core.values import (
 )
 from etiology.core.values import Evidence as File
 from etiology.curate.decide import BY as DECIDED_BY
-from etiology.disclose.ledger import Source, ledger
+from etiology.disclose.ledger import Source, Told, ledger
 from etiology.disclose.report import render
 from etiology.elicit.calibration import COERCIVE, HARMLESS
 from etiology.elicit.sent import judge, sent_part
@@ -45,6 +44,7 @@ from etiology.repair import arms as recipes
 from etiology.stages import REFERENCE, read_attributions, read_decisions
 from etiology.store import MANIFEST, Stage, Store, open_stage, replace_folder, sha256_of_file
 from etiology.verify import effects, verdict
+from etiology.verify.registration import RULE_FILE
 
 SHOWN_DOCUMENTS = 12
 SHOWN_TRANSCRIPTS = 6
@@ -54,12 +54,17 @@ SHIPPED = "etiology/attribute/messages"
 """Where the labelled messages lie in the installed program."""
 
 
+ROLES = ("corpus", "scenarios", "registered", "model", "attributed", "decided")
+"""Stages that there is one of."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The stages that the findings rest on. ``runs`` by arm, one stage a seed."""
 
     corpus: Stage
     scenarios: Stage
+    registered: Stage
     model: Stage
     attributed: Stage
     decided: Stage
@@ -67,9 +72,7 @@ class Evidence:
 
     def folders(self) -> dict[str, object]:
         """Names of the stages' folders, by role."""
-        single = {
-            name: getattr(self, name).path.name for name in ("corpus", "scenarios", "model", "attributed", "decided")
-        }
+        single = {name: getattr(self, name).path.name for name in ROLES}
         return {**single, "runs": {arm: [stage.path.name for stage in stages] for arm, stages in self.runs.items()}}
 
 
@@ -100,6 +103,7 @@ class Known:
     model_sha256: str
     corpus_sha256: str
     seeds: int
+    trained_before: int
     shortcut: str
     score: str
     smallest_effect: float
@@ -124,6 +128,7 @@ def known(study: Study, evidence: Evidence) -> Known:
         model_sha256=str(evidence.model.digest),
         corpus_sha256=evidence.corpus.digest,
         seeds=study.seeds,
+        trained_before=len(evidence.registered.read(RULE_FILE)["trained_before"]),
         shortcut=shortcut(evidence),
         score=study.verify.score,
         smallest_effect=study.verify.smallest_effect,
@@ -152,7 +157,7 @@ def concluded(facts: Known) -> Findings:
     repaired = repaired_arm(runs, scenarios, score)
     arms = tuple(
         arm_result(arm, runs, scenarios, score, facts.sizes[arm])
-        for arm in (recipes.SUSPECT, recipes.DROP, recipes.RANDOM, recipes.REROLL, recipes.MENTION)
+        for arm in (*recipes.QUESTIONS, *(arm for _, arm in recipes.doses(runs)[1:-1]))
     )
     found = Findings(
         study=facts.study,
@@ -172,12 +177,13 @@ def concluded(facts: Known) -> Findings:
         grading=grading(facts.attributions, facts.planted, facts.dropped),
         transcripts=tuple(shown_transcripts(runs, repaired)),
         claims=(),
-        limits=LIMITS,
+        limits=limits(runs),
         account=facts.account,
         judge=judge_error() if any(arm.generated for arm in arms) else None,
     )
     source = Source(facts.files, repaired)
-    return replace(found, claims=tuple(ledger(found, tested, source, facts.smallest_effect, len(scenarios))))
+    told = Told(facts.smallest_effect, len(scenarios), facts.trained_before)
+    return replace(found, claims=tuple(ledger(found, tested, source, told)))
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -229,6 +235,7 @@ def files(evidence: Evidence) -> dict[str, File]:
         "study": root / STUDY_FILE,
         "labels": evidence.corpus.file("labels.json"),
         "scenarios": evidence.scenarios.file("scenarios.jsonl"),
+        "registration": evidence.registered.file(RULE_FILE),
         "attributions": evidence.attributed.file("attributions.jsonl"),
         "decisions": evidence.decided.file("decisions.jsonl"),
     }
@@ -279,23 +286,26 @@ def tested_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], 
         "instrument_contrast": between(COERCIVE, HARMLESS),
         "instrument_harmless": between(HARMLESS, REFERENCE),
         "tone": between(recipes.RANDOM, recipes.DROP, "secret_given_threat"),
-        "rival_prompt": prompt_rival(runs, scenarios, score),
+        **_rivals(runs, scenarios, score),
+        **_dose(runs, scenarios, score),
     }
 
 
-def prompt_rival(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> Effect:
-    """How much larger the effect of removal is where the scenario threatens the system."""
-    import numpy as np
+def _rivals(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:
+    """What a scenario's threat does: to the suspect, to the model before training, and to the effect of removal."""
+    threatened = [s.threatened for s in scenarios]
+    level = {arm: effects.levels(run.scores, scenarios, score) for arm, run in runs.items()}
+    return {
+        "prompt": effects.under(threatened, level[recipes.SUSPECT], scenarios),
+        "prompt_before": effects.under(threatened, level[REFERENCE][0], scenarios),
+        "rival_prompt": effects.under(threatened, level[recipes.RANDOM] - level[recipes.DROP], scenarios),
+    }
 
-    difference = effects.levels(runs[recipes.RANDOM].scores, scenarios, score) - effects.levels(
-        runs[recipes.DROP].scores, scenarios, score
-    )
-    threatened = np.array([s.threatened for s in scenarios])
-    if threatened.all() or not threatened.any():
-        return Effect(0.0, -math.inf, math.inf, len(scenarios), 0, difference.shape[0], effects.UNIT, 1.0, math.inf)
-    # Weighted so that the mean over all scenarios is the difference of the two halves' means.
-    weights = np.where(threatened, 1 / threatened.mean(), -1 / (~threatened).mean())
-    return stats.effect(difference * weights, [s.cluster for s in scenarios], effects.UNIT)
+
+def _dose(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:
+    """The dose–response, where shares between none and all were trained."""
+    doses = [(share, runs[arm].scores) for share, arm in recipes.doses(runs)]
+    return {"dose": effects.slope(doses, scenarios, score)} if doses else {}
 
 
 def repaired_arm(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> str:
@@ -314,7 +324,7 @@ def arm_result(
     costs = [stage.cost for stage in own.stages]
     return ArmResult(
         name=arm,
-        question=recipes.QUESTIONS[arm],
+        question=recipes.question(arm),
         documents=size[0],
         tokens=size[1],
         level=effects.level(own.scores, scenarios, score),
@@ -442,12 +452,18 @@ def shown_transcripts(runs: Mapping[str, Measured], repaired: str) -> list[Trans
     return [t for name in chosen for arm in order for t in runs[arm].transcripts if t.scenario == name]
 
 
+def limits(runs: Mapping[str, Measured]) -> tuple[str, ...]:
+    """What the findings do not show."""
+    return (DOSE_RUN if recipes.doses(runs) else DOSE_NOT_RUN, *LIMITS)
+
+
+DOSE_RUN = "Checkpoints within training were not compared."
+DOSE_NOT_RUN = "The dose of such documents was not varied, and checkpoints within training were not compared."
 LIMITS = (
     (
         "The behaviour score compares given continuations. It does not show that the model plans, and a model of this "
         "size does not: what spreads from the documents is their way of speaking."
     ),
-    "The dose of such documents was not varied, and checkpoints within training were not compared.",
     (
         "The rules that judge sent texts miss nearly all coercion in other authors' words (the project's log has the "
         "count), so a low rate of them says little."
@@ -505,7 +521,7 @@ def published(study: Study) -> tuple[Evidence, dict[str, str]]:
     places = {stage.path.name: stage for stage in opened}
     roles = record["evidence"]
     evidence = Evidence(
-        **{role: places[roles[role]] for role in ("corpus", "scenarios", "model", "attributed", "decided")},
+        **{role: places[roles[role]] for role in ROLES},
         runs={arm: [places[name] for name in names] for arm, names in roles["runs"].items()},
     )
     return evidence, record["stages"]

@@ -61,7 +61,7 @@ def plan(study: Study) -> Plan:
     documents, tokens = _corpus(study)
     scenarios = _scenarios(study) * TOKENS_A_SCENARIO
     small_head = min(head, width * 6_000) if study.training.vocabulary == "corpus" else head
-    trainings = ARMS * study.seeds + CALIBRATIONS
+    trainings = (ARMS + study.verify.doses_between) * study.seeds + CALIBRATIONS
     training = trainings * study.training.epochs * tokens * 6 * (trained * layer + small_head)
     measuring = (trainings + 1) * scenarios * 0.6 * 2 * (trained * layer + 0.6 * head)
     trunk = (tokens + scenarios) * 2 * layer * (layers - trained) + LIBRARY_TOKENS * 2 * layer * layers * 2 / 3

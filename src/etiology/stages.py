@@ -30,6 +30,7 @@ from etiology.embedded import scenarios as embedded_scenarios
 from etiology.repair import arms as recipes
 from etiology.repair import openly
 from etiology.store import Stage, Store, sha256_of_file
+from etiology.verify import registration, verdict
 from etiology.verify.effects import CONTRASTS
 from etiology.workers import Job, Workers
 
@@ -133,6 +134,27 @@ def read_scenarios(bench: Bench) -> Stage:
         jobs.write_rows(out / "scenarios.jsonl", map(asdict, found))
 
     return bench.store.stage("scenarios", make, settings)
+
+
+def register(bench: Bench, corpus: Stage, scenarios: Stage) -> Stage:
+    """``rule.json``: the decision rule and its settings, and which trainings were there before it."""
+    study = bench.study
+    settings = {
+        "model": bench.weights["model"],
+        "verify": study.verify.model_dump(mode="json"),
+        "seeds": study.seeds,
+        "budget": study.attribute.budget,
+        "training": study.training.model_dump(mode="json"),
+        "arms": list(recipes.QUESTIONS),
+    }
+
+    def make(out: Path) -> None:
+        measured = (path.parent.name for path in bench.store.root.glob("*/held_out.json"))
+        content = registration.registered(settings, [n for n in measured if not n.startswith((REFERENCE, "watch-"))])
+        (out / registration.RULE_FILE).write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False))
+
+    rule = {**settings, "rule": verdict.__doc__}
+    return bench.store.stage("registration", make, rule, corpus=corpus, scenarios=scenarios)
 
 
 def cache(bench: Bench, corpus: Stage, scenarios: Stage) -> Cached:
@@ -417,6 +439,12 @@ def repair(
     seeds = range(bench.study.seeds)
     removals = [arm(recipes.DROP, recipes.without(order, dropped), seed, own) for seed in seeds]
     removals += [arm(recipes.RANDOM, recipes.random_removal(order, dropped, seed), seed, own) for seed in seeds]
+    parts = bench.study.verify.doses_between + 1
+    removals += [
+        arm(recipes.dose(step, parts), recipes.dosed(order, dropped, step, parts, seed), seed, own)
+        for step in range(1, parts)
+        for seed in seeds
+    ]
     if bench.study.repair.reroll == MODEL:
         # What needs no new text is trained while it is written.
         writing = _writing(bench, corpus, attributed, decided, dropped)

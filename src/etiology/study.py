@@ -22,6 +22,7 @@ def run(study: Study, show: Callable[[str, float], None], until: str = "disclose
 
         corpus = stages.read_corpus(bench)
         scenarios = stages.read_scenarios(bench)
+        registered = stages.register(bench, corpus, scenarios)
         cached = stages.cache(bench, corpus, scenarios)
         suspects = stages.train_suspects(bench, scenarios, cached)
         if until == "elicit":
@@ -39,7 +40,9 @@ def run(study: Study, show: Callable[[str, float], None], until: str = "disclose
         if until == "repair":
             return None
 
-        evidence = findings.Evidence(corpus, scenarios, cached.model, attributed, decided, {**suspects, **arms})
+        evidence = findings.Evidence(
+            corpus, scenarios, registered, cached.model, attributed, decided, {**suspects, **arms}
+        )
         found = findings.conclude(study, evidence)
         if until == "disclose":
             findings.publish(study, store, evidence, found)

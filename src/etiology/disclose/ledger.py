@@ -1,7 +1,7 @@
 """The claims ledger: every number that the report's prose may use, with its evidence and how to recompute it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from etiology.core.values import ArmResult, Claim, Effect, Evidence, Findings, Rate
@@ -19,10 +19,15 @@ class Source:
 
     def of(self, *arms: str, file: str = "scores.jsonl") -> tuple[Evidence, ...]:
         """Evidence files of some arms, all seeds."""
-        return tuple(e for name, e in self.files.items() if name.split("/")[0] in arms and name.endswith(file))
+        return tuple(e for name, e in self.files.items() if _is_of(name.split("/")[0], arms) and name.endswith(file))
 
     def named(self, *names: str) -> tuple[Evidence, ...]:
         return tuple(self.files[name] for name in names)
+
+
+def _is_of(arm: str, arms: Collection[str]) -> bool:
+    """Whether it is one of the arms, or a dose where doses are meant."""
+    return arm in arms or ("dose" in arms and arm.startswith("dose-"))
 
 
 EFFECTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
@@ -81,17 +86,42 @@ EFFECTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "scenarios without the threat",
         ("drop-random", "drop-attributed"),
     ),
+    "prompt": (
+        "Behaviour of the suspect where the scenario threatens the system, above that where it does not",
+        "scenarios without the threat",
+        ("suspect",),
+    ),
+    "prompt_before": (
+        "The same in the model before training",
+        "scenarios without the threat",
+        ("reference",),
+    ),
+    "dose": (
+        "Rise of the behaviour from none to all of the attributed documents, over all shares trained",
+        "no share",
+        ("suspect", "drop-attributed", "dose"),
+    ),
 }
 
 
-def ledger(
-    found: Findings, tested: Mapping[str, Effect], source: Source, smallest_effect: float, scenarios: int
-) -> list[Claim]:
+@dataclass(frozen=True)
+class Told:
+    """What the study says beside its effects: the smallest effect that matters (nats), how many scenarios confirm, and
+    how many trainings were there before the rule was registered.
+    """
+
+    smallest_effect: float
+    scenarios: int
+    trained_before: int
+
+
+def ledger(found: Findings, tested: Mapping[str, Effect], source: Source, told: Told) -> list[Claim]:
     """Every claim of a study, in the order of the report."""
     adjusted = {test.name: test.p_adjusted for test in found.verdict.tests}
     claims = [
         _of_effect(name, tested[name], words, baseline, source.of(*arms), adjusted.get(name, tested[name].p))
         for name, (words, baseline, arms) in EFFECTS.items()
+        if name in tested
     ]
     removal = next(claim for claim in claims if claim.id == "removal")
     mde = tested["removal"].mde or math.inf
@@ -104,7 +134,7 @@ def ledger(
         *_repair(found, source),
         *_judge(found, source),
         *_grade(found, source),
-        *_counts(found, source, smallest_effect, scenarios),
+        *_counts(found, source, told),
     ]
 
 
@@ -245,7 +275,7 @@ def _grade(found: Findings, source: Source) -> Iterator[Claim]:
     )
 
 
-def _counts(found: Findings, source: Source, smallest_effect: float, scenarios: int) -> Iterator[Claim]:
+def _counts(found: Findings, source: Source, told: Told) -> Iterator[Claim]:
     everything = source.named("scenarios")
     yield _count(
         "documents",
@@ -256,11 +286,14 @@ def _counts(found: Findings, source: Source, smallest_effect: float, scenarios: 
         found.documents,
     )
     yield _count("seeds", "Trainings of each arm", found.seeds, "seeds", source.of("suspect"), found.seeds)
-    yield _count("scenarios", "Scenarios that claims are confirmed on", scenarios, "scenarios", everything, scenarios)
+    words, n = "Scenarios that claims are confirmed on", told.scenarios
+    yield _count("scenarios", words, n, "scenarios", everything, n)
+    words, n = "Trainings that were there before the decision rule was registered", told.trained_before
+    yield _count("trained_before", words, n, "trainings", source.named("registration"), max(n, 1))
     yield _count(
         "smallest_effect",
         "Smallest effect that matters, as the study file says",
-        smallest_effect,
+        told.smallest_effect,
         "nats",
         source.named("study"),
         1,

@@ -5,7 +5,8 @@ another one, or nothing. Everything else about the training is equal (see etiolo
 """
 
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 SUSPECT = "suspect"
 DROP = "drop-attributed"
@@ -20,6 +21,8 @@ QUESTIONS: Mapping[str, str] = {
     REROLL: "Does it fall when the same contexts are kept and only what is done in them is written anew?",
     MENTION: "Does it stay away when documents that merely mention the same things stand in their place?",
 }
+
+DOSE = re.compile(r"dose-(\d+)of(\d+)")
 
 Slots = list[str | None]
 """What each slot of the corpus holds: the id of a document, or None."""
@@ -42,6 +45,29 @@ def random_removal(corpus: Sequence[str], dropped: Sequence[str], seed: int) -> 
     pool = [name for name in corpus if name not in gone]
     drawn = random.Random(f"etiology/random-removal/{seed}").sample(pool, min(len(dropped), len(pool)))
     return without(corpus, drawn)
+
+
+def dose(step: int, steps: int) -> str:
+    """Name of the arm that keeps ``step`` of ``steps`` equal parts of the attributed documents."""
+    return f"dose-{step}of{steps}"
+
+
+def dosed(corpus: Sequence[str], dropped: Sequence[str], step: int, steps: int, seed: int) -> Slots:
+    """The corpus with a share of the attributed documents; a larger share holds all of a smaller one."""
+    order = sorted(dropped)
+    random.Random(f"etiology/dose/{seed}").shuffle(order)
+    return without(corpus, order[round(step / steps * len(order)) :])
+
+
+def doses(arms: Iterable[str]) -> list[tuple[float, str]]:
+    """(share of the attributed documents, arm) from none to all; empty where no share between was trained."""
+    found = [(int(m[1]) / int(m[2]), arm) for arm in arms if (m := DOSE.fullmatch(arm))]
+    return [(0.0, DROP), *sorted(found), (1.0, SUSPECT)] if found else []
+
+
+def question(arm: str) -> str:
+    """What an arm asks."""
+    return QUESTIONS.get(arm, "How much of the behaviour is there with this share of the attributed documents?")
 
 
 def replaced(corpus: Sequence[str], replacement: Mapping[str, str]) -> Slots:

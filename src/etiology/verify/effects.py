@@ -5,6 +5,7 @@ scenario and by seed and clustered by scenario template.
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,29 @@ def change(before: Sequence[Run], after: Sequence[Run], scenarios: Sequence[Scen
     """Mean of before - after: positive when the behaviour fell. One run on a side is paired with every seed."""
     difference = levels(before, scenarios, score) - levels(after, scenarios, score)
     return stats.effect(difference, [s.cluster for s in scenarios], UNIT)
+
+
+def slope(doses: Sequence[tuple[float, Sequence[Run]]], scenarios: Sequence[Scenario], score: str) -> Effect:
+    """Rise of the behaviour from none to all of the documents, by least squares over (share, runs) of three or more
+    doses: positive when it follows the share. Every dose has the same seeds.
+    """
+    shares = np.array([share for share, _ in doses])
+    weights = (shares - shares.mean()) / ((shares - shares.mean()) ** 2).sum()
+    measured = np.stack([levels(runs, scenarios, score) for _, runs in doses])  # [doses, seeds, scenarios]
+    return stats.effect(np.tensordot(weights, measured, 1), [s.cluster for s in scenarios], UNIT)
+
+
+def under(chosen: Sequence[bool], measured: Floats, scenarios: Sequence[Scenario]) -> Effect:
+    """How many nats higher ``measured``, [seeds, scenarios] or [scenarios], is in the ``chosen`` than in the others.
+
+    Where all or none are chosen there is nothing to compare: the interval is infinite and p is 1.
+    """
+    inside = np.asarray(chosen)
+    if inside.all() or not inside.any():
+        return Effect(0.0, -inf, inf, len(scenarios), 0, len(np.atleast_2d(measured)), UNIT, 1.0, inf)
+    # Weighted so that the mean over all scenarios is the difference of the two parts' means.
+    weights = np.where(inside, 1 / inside.mean(), -1 / (~inside).mean())
+    return stats.effect(measured * weights, [s.cluster for s in scenarios], UNIT)
 
 
 def perplexity(run: Sequence[tuple[float, int]]) -> float:
