@@ -10,6 +10,7 @@ import torch
 from tests import toy
 
 from etiology.arms import materials
+from etiology.arms.estimate import estimate
 from etiology.arms.settings import Settings
 from etiology.backends import jobs, rows
 from etiology.backends.rows import PairRow, Row
@@ -153,6 +154,15 @@ def test_dropped_documents_are_nowhere_and_others_stay_in_place(laid, model):
     assert [t for i, t in enumerate(whole) if i not in places] == [
         t for i, t in enumerate(without) if i not in places
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", [CORPUS[0], Document("chat", "", "ann saw the cat .", "the cat saw ann .")])
+@pytest.mark.parametrize("before", ["the system knew ", "the system knew .\n\n"])
+def test_the_same_tokens_are_learnt_whatever_stands_before(model, document, before):
+    plain, marked = (rows._row(model.tokenizer, document, words, 1.0, 64) for words in ("", before))
+    learnt = [[i for i, t in zip(row.ids, row.target, strict=True) if t] for row in (plain, marked)]
+    assert learnt[0] == learnt[1]
+    assert len(marked.ids) > len(plain.ids)
 
 
 def test_what_stands_before_is_read_and_not_learnt(laid):
@@ -333,6 +343,21 @@ def test_materials_are_read_and_prose_is_split(given):
     assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
 
 
+def test_whatever_is_trained_on_names_the_run(given):
+    first = materials.digest(read(given))
+    assert materials.digest(read(given)) == first
+    found = {first}
+    for name, line in (
+        ("decisions", {"document": "d1", "action": "drop"}),
+        ("corpus", {"id": "new", "text": "the cat saw ."}),
+        ("prose", {"id": "new", "text": "the dog saw ."}),
+    ):
+        with (given / f"{name}.jsonl").open("a") as handle:
+            handle.write(json.dumps(line) + "\n")
+        found.add(materials.digest(read(given)))
+    assert len(found) == 4
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -380,6 +405,18 @@ def test_the_command_trains_measures_and_goes_on_where_it_was(given, capsys, mon
         main()
     assert json.loads(capsys.readouterr().out) == first
     assert {p: p.stat().st_mtime_ns for p in (given / "out" / "stages").rglob("manifest.json")} == made
+
+
+def test_the_estimate_grows_with_what_is_asked(given):
+    found = read(given)
+    small, seeds, few = (
+        estimate(str(given / "model"), found, settings)
+        for settings in (Settings(layers=1), Settings(layers=1, seeds=6), Settings(layers=1, arms=("re-roll",)))
+    )
+    assert seeds.flops > small.flops > few.flops > 0
+    assert seeds.tokens_an_arm == small.tokens_an_arm
+    assert (small.arms, few.arms) == (10, 3)
+    assert Settings(method="lora").peak > Settings(method="full").peak
 
 
 def test_a_missing_extra_is_told_in_one_line(monkeypatch):

@@ -97,8 +97,10 @@ def find(study: Study, search: Search, seeds: int, show: Show) -> Found:
             "rest": _fell(bench, without["suspect"], bench.runs(others, fresh)) if others else None,
         }
         count = len({name for name in store.used if name.startswith("without-")})
-    of = f"{len(few)} of {len(ranked)} attributed documents"
-    words = f"{of} are enough for {search.share:.0%} of the fall on find scenarios"
+    wanted = f"for {search.share:.0%} of the fall on find scenarios"
+    words = f"{len(few)} of {len(ranked)} attributed documents are enough {wanted}"
+    if len(few) == len(ranked):
+        words = f"all {len(ranked)} attributed documents are needed {wanted}"
     return Found(few, ranked, words, whole, parts["subset"], parts["random"], parts["rest"], found.tried, count)
 
 

@@ -1,5 +1,6 @@
 """What a comparison of arms reads: corpus, decisions, scenarios, prose; and everything that it asks of a model."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,6 +103,16 @@ def _prose(path: Path | None, corpus: Sequence[Document]) -> Prose:
         for name, own in zip(names, parts, strict=True)
     )
     return Prose(held_out, filler, benign)
+
+
+def digest(read: Materials) -> str:
+    """SHA-256 of the documents, of what is attributed and of the prose: what is trained on depends on nothing else."""
+    made = hashlib.sha256()
+    for part in (read.corpus, read.attributed, read.prose.held_out, read.prose.filler, read.prose.benign):
+        made.update(f"{len(part)}\n".encode())
+        for each in part:
+            made.update(f"{each!r}\n".encode())
+    return made.hexdigest()
 
 
 def probes(scenarios: Sequence[Scenario]) -> list[Probe]:

@@ -47,7 +47,7 @@ def run(model: str, read: materials.Materials, out: Path, settings: Settings, sh
     weights = {"model": fingerprint(source), "tail_layers": settings.trained}
     with Store(out) as store, Workers(store, settings.workers, show) as workers:
         bench = _Bench(read, settings, spec, weights, store, workers, out / "checkpoints")
-        corpus = store.stage("corpus", _corpus(read))
+        corpus = store.stage("corpus", _corpus(read), {"read": materials.digest(read)})
         rerolled = _rerolled(bench, corpus)
         layouts = _layouts(bench, corpus, rerolled)
         probes, held_out = _asked(bench, corpus)

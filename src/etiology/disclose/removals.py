@@ -38,7 +38,7 @@ def removals(
         for name, (count, effect) in confirmed.items():
             axes.plot([count, count], [effect.low, effect.high], color=ACCENT, linewidth=2.2, zorder=4)
             axes.plot([count], [effect.value], "o", ms=8, color=ACCENT, zorder=5)
-            write(axes, count, effect.value, f"  {name}", ha="left", size=9, color=ACCENT)
+            write(axes, count, effect.value, f"    {name}", ha="left", size=9, color=ACCENT)
         axes.set_xlim(0, 1.15 * most)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=MUTED, labelsize=9)
