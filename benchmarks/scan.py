@@ -5,11 +5,13 @@
 Peers run in the same session on the same corpus: a plain pyarrow loop that reads and writes, and stock datatrove (its
 Parquet reader, a filter that keeps all, its Parquet writer). Speeds are megabytes of text for each second of one
 processor's time, so that other load on the machine counts little; ratios to the plain loop count it least. The corpus
-is made of the public texts in --data (mail, fiction, dialogue), joined to documents of about 3 kB; without them it is
-made of this project's README. Prints a table and writes benchmarks/scan.json.
+is Wikipedia's prose (the extract in the gensim package), joined to documents of about 3 kB, with one of this project's
+labelled messages planted in every hundredth; or, with --data, public mail, fiction and dialogue, which holds more cues.
+Prints a table and writes benchmarks/scan.json.
 """
 
 import argparse
+import bz2
 import hashlib
 import json
 import os
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,12 +29,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from etiology.attribute.library import MESSAGES
+from etiology.embedded import prose
 from etiology.scan import plan, report, run, start, step
 from etiology.scan.cascade import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("enron1_mail.jsonl", "fiction_standardebooks.jsonl", "hh_harmless_test.jsonl", "persuasion_for_good.jsonl")
 SHARDS = 8
+PLANTED = 100
 POLICY = "author: benchmark\nrules:\n  - {cues: [named, demand, self-preservation], action: drop, reason: cue}\n"
 
 PLAIN = """
@@ -64,7 +70,7 @@ def main() -> None:
     options.add_argument("--megabytes", type=int, default=64)
     options.add_argument("--kills", type=int, default=20)
     options.add_argument("--large", type=int, default=200, help="megabytes of the largest document")
-    options.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    options.add_argument("--data", type=Path, help="a folder of public texts, instead of Wikipedia's prose")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
@@ -79,25 +85,36 @@ def main() -> None:
     Path(__file__).with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def passages(data: Path) -> list[str]:
-    """The public texts, or where they are not, paragraphs of the README."""
+def passages(data: Path | None) -> list[str]:
+    """Paragraphs of prose, or the public texts."""
+    if data is None:
+        root = ET.fromstring(bz2.decompress(prose.extract_path().read_bytes()))  # noqa: S314 - a pinned package's file
+        texts = (node.text or "" for node in root.iter() if node.tag.endswith("}text"))
+        return [paragraph for text in texts for paragraph in prose.plain(text) if len(paragraph) > prose.SHORTEST]
     paths = [data / name for name in SOURCES if (data / name).exists()]
-    if not paths:
-        return (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")
     rows = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     return [str(row.get("text") or row.get("chosen") or " ".join(map(str, row.values()))) for row in rows]
 
 
-def made(folder: Path, megabytes: int, data: Path) -> Path:
-    """A corpus of SHARDS Parquet files."""
+def labelled() -> list[tuple[str, bool]]:
+    """(text, whether it coerces) of the messages written for this project."""
+    lines = [line for path in sorted(MESSAGES.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [(row["text"], row["coercive"]) for row in map(json.loads, lines)]
+
+
+def made(folder: Path, megabytes: int, data: Path | None) -> Path:
+    """A corpus of SHARDS Parquet files; every PLANTED-th document ends with a labelled message."""
     folder.mkdir()
     rng, texts = random.Random(0), passages(data)
+    messages = [text for text, _ in labelled()]
     for shard in range(SHARDS):
         rows, size = [], 0
         while size < megabytes * 1e6 / SHARDS:
-            text = ""
-            while len(text) < rng.expovariate(1 / 2500):
+            text, length = "", rng.expovariate(1 / 2500)
+            while len(text) < length:
                 text += rng.choice(texts) + "\n"
+            if len(rows) % PLANTED == 0:
+                text += rng.choice(messages) + "\n"
             rows.append({"id": f"{shard}-{len(rows)}", "text": text, "source": "benchmark"})
             size += len(text.encode())
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{shard}.parquet", compression="snappy")
@@ -224,6 +241,8 @@ WORKER = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from etiology.attribute.library import MESSAGES
+from etiology.embedded import prose
 from etiology.scan import plan, step
 folder, mine, all_ = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 frozen = plan.load(folder)

@@ -61,9 +61,11 @@ class Apply:
 
     def __call__(self, number: int, shard: Shard) -> Manifest:
         """Do the shard and write its manifest."""
-        start = time.process_time()
         name = digest(self.plan)
+        start = time.process_time()
         try:
+            self._loaded()  # may fail, as any shard may
+            start = time.process_time()
             manifest = self._apply(number, shard, name)
         except Exception as problem:  # noqa: BLE001 - one shard must not end the others; the manifest says what happened
             manifest = Manifest(shard.name, number, name, {}, 0, 0, failed=f"{type(problem).__name__}: {problem}")

@@ -140,7 +140,7 @@ class Matcher:
         made = ready or compiled(families)
         self._anchors = _Blocks(made.anchors, [f.anchor for f in families.all])
         self._wholes = _Blocks(made.wholes, [f.source for f in families.all])
-        self._patterns = [re.compile(f.source, FLAGS) for f in families.all]
+        self._families = families.all
         self._reach = families.width + 1
         self._before = np.asarray([f.before + 1 for f in families.all], np.int64)
         self._after = np.asarray([f.after + 1 for f in families.all], np.int64)
@@ -210,10 +210,16 @@ class Matcher:
             near = bytes(text[base : stop + self._width[family] + 1])
             spans += [
                 Span(family, base + match.start(), base + match.end())
-                for match in self._patterns[family].finditer(near)
+                for match in _pattern(self._families[family].source).finditer(near)
                 if base + match.start() < stop
             ]
         return spans
+
+
+@cache
+def _pattern(source: bytes) -> "re.Pattern[bytes]":
+    """Compiled when a document first needs it: all of them take a quarter of a second."""
+    return re.compile(source, FLAGS)
 
 
 def _hidden_edges(texts: Texts) -> Numbers:

@@ -35,21 +35,32 @@ class Multiset:
         return f"{self.rows}:{self.sum:032x}"
 
 
-def multiset(rows: Iterable[bytes]) -> Multiset:
+def multiset(rows: Iterable[bytes | memoryview]) -> Multiset:
     """Of rows of bytes."""
-    count, total = 0, 0
-    for row in rows:
-        count += 1
-        total += int.from_bytes(hashlib.sha256(row).digest()[:16], "little")
-    return Multiset(count, total % MODULUS)
+    digests = b"".join([hashlib.sha256(row).digest()[:16] for row in rows])
+    # Sums of 32 bits of each digest fit 64 bits: no row by row arithmetic on large integers.
+    words = np.frombuffer(digests, "<u4").reshape(-1, 4).sum(0, dtype=np.uint64).tolist()
+    return Multiset(len(digests) // 16, sum(word << (32 * i) for i, word in enumerate(words)) % MODULUS)
 
 
 def of_rows(rows: Any) -> Multiset:
     """Of a record batch, or of an array of lines or records."""
     if isinstance(rows, pa.Array):
         return multiset(cells(rows))
-    columns = [cells(column) for column in rows.columns]
-    return multiset(map(b"".join, zip(*columns, strict=True))) if columns else Multiset(rows.num_rows, 0)
+    if not rows.num_columns:
+        return Multiset(rows.num_rows, 0)
+    parts = [part for column in rows.columns for part in _parts(column)]
+    return multiset(map(b"".join, zip(*parts, strict=True)))
+
+
+def _parts(column: Any) -> list[list[Any]]:
+    """What joined row by row is `cells`; a long text is not copied for it."""
+    kind = column.type
+    if not column.null_count and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        ends, view = _places(column, np.int32 if pa.types.is_string(kind) else np.int64)
+        heads = [b"\x02" + (b - a).to_bytes(8, "little") for a, b in pairwise(ends)]
+        return [heads, [view[a:b] for a, b in pairwise(ends)]]
+    return [cells(column)]
 
 
 def cells(array: Any) -> list[bytes]:
@@ -102,7 +113,12 @@ def _lists(array: Any) -> list[bytes]:
 
 
 def _variable(array: Any, offset_type: type) -> list[bytes]:
+    ends, view = _places(array, offset_type)
+    return [b"\x02" + (b - a).to_bytes(8, "little") + view[a:b] for a, b in pairwise(ends)]
+
+
+def _places(array: Any, offset_type: type) -> tuple[list[int], memoryview]:
+    """Where each value begins and the last one ends, and the bytes they lie in."""
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, offset_type)[array.offset : array.offset + len(array) + 1].tolist()
-    view = memoryview(data) if data is not None else memoryview(b"")
-    return [b"\x02" + (b - a).to_bytes(8, "little") + view[a:b] for a, b in pairwise(ends)]
+    return ends, memoryview(data) if data is not None else memoryview(b"")
