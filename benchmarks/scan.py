@@ -98,7 +98,8 @@ def passages(data: Path | None) -> list[str]:
 
 def labelled() -> list[tuple[str, bool]]:
     """(text, whether it coerces) of the messages written for this project."""
-    lines = [line for path in sorted(MESSAGES.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
+    paths = sorted(MESSAGES.glob("*.jsonl"))
+    lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     return [(row["text"], row["coercive"]) for row in map(json.loads, lines)]
 
 

@@ -97,7 +97,7 @@ def rows_of(path: Path, shard: Shard) -> Iterator[Any]:
     from etiology.scan.inputs import read
 
     if shard.kind == "parquet":
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with pq.ParquetFile(path, buffer_size=tables.BUFFER_BYTES, pre_buffer=False) as file:
             yield from file.iter_batches(batch_size=tables.MOST_ROWS // 16, use_threads=False)
     elif shard.kind == "arrow":
         with path.open("rb") as stream:

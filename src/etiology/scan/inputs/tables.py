@@ -16,6 +16,8 @@ from etiology.scan.texts import large
 
 LEAST_ROWS: Final = 16
 MOST_ROWS: Final = 65_536
+BUFFER_BYTES: Final = 1 << 20
+"""What is read of a column at once."""
 DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 """What pyarrow raises on bytes that are not what they should be."""
 
@@ -28,8 +30,13 @@ def read_parquet(corpus: Corpus, shard: Shard, columns: Columns, rows: bool) -> 
             return
         try:
             path = corpus.local(shard)
+            # A mapped file, or a row group read ahead, would count as the worker's memory, however large it is. Over a
+            # network, few large reads are worth that.
             file = pq.ParquetFile(
-                stream if path is None else path, memory_map=path is not None, page_checksum_verification=True
+                stream if path is None else path,
+                buffer_size=BUFFER_BYTES,
+                pre_buffer=path is None,
+                page_checksum_verification=True,
             )
             names = file.schema_arrow.names
         except DAMAGE as problem:
