@@ -406,6 +406,38 @@ def test_what_the_authors_tell_is_masked_too(ran):
     assert facts.from_json(json.loads(json.dumps(facts.to_json(public.facts)))) == public.facts
 
 
+def test_answers_seen_elsewhere_are_claims_without_their_names(ran, keys, tmp_path):
+    folder = Path(shutil.copytree(ran[0], tmp_path / "study"))
+    with (folder / "study.yaml").open("a") as study_file:
+        study_file.write("observed: {agentic: {suspect: before.jsonl, repaired: after.jsonl}}\n")
+    for name, coerced in (("before", 9), ("after", 1)):
+        rows = [
+            {
+                "scenario": f"secret-{i}",
+                "cluster": f"firm-{i // 2}",
+                "coercive": i < coerced,
+                "score": 0.5,
+                "group": "x",
+            }
+            for i in range(12)
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = run(load_study(folder), lambda *_: None)
+    assert found
+    claims = {claim.id: claim for claim in found.claims}
+    assert (claims["agentic_suspect"].value, claims["agentic_repaired"].value) == (0.75, 1 / 12)
+    assert claims["agentic_change"].value == pytest.approx(-8 / 12)
+    assert [each.path for each in claims["agentic_change"].evidence] == ["before.jsonl", "after.jsonl"]
+    options = bundles.Options(keys / "own.pem", None, (keys / "own.recipient").read_text())
+    bundles.write(load_study(folder), tmp_path / "b", options)
+    checked = bundles.check(tmp_path / "b", bundles.Trust(keys / "own.pub", keys / "own.age"))
+    assert checked.found.claims == found.claims
+    assert not [name for name, content in read(tmp_path / "b").items() if b"secret-" in content or b"firm-" in content]
+    (folder / "after.jsonl").write_text((folder / "before.jsonl").read_text())
+    with pytest.raises(EvidenceError, match="differs from what the stored evidence gives"):
+        findings.check(load_study(folder))
+
+
 def test_documents_have_salted_names(ran, whole):
     rows = json.loads((whole / "facts.json").read_bytes())
     names = {row["document"] for row in rows["facts"]["attributions"]}

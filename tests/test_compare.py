@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.commands import command
 
 from etiology import stats
-from etiology.watch.compare import Comparison, Outcome, OutcomeError, compare, read_outcomes, words
+from etiology.watch.compare import Comparison, Outcome, OutcomeError, compare, read_outcomes, words, write_outcomes
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,6 +99,20 @@ def test_mcnemar_decides_only_where_scenarios_are_their_own_clusters() -> None:
     assert together.whole.p == pytest.approx(2 / 2**3)
     assert together.whole.mcnemar == apart.mcnemar
     assert (apart.called, together.whole.called) == ("regression", "no difference shown")
+
+
+def test_answers_are_written_as_they_are_read(tmp_path) -> None:
+    rows = [Outcome("a", "c", True, 0.5, "g"), Outcome("a", "c", False), Outcome("b\u2028", "c", False, 0.0)]
+    write_outcomes(rows, tmp_path / "rows.jsonl")
+    assert read_outcomes(tmp_path / "rows.jsonl") == rows
+
+
+def test_the_command_writes_the_answers_it_compared(tmp_path) -> None:
+    for name in "ab":
+        write_outcomes(run({f"c{i}-0": [i < 3] for i in range(8)}), tmp_path / f"{name}.jsonl")
+    done = command("compare", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--rows", tmp_path / "rows")
+    assert done.returncode == 0
+    assert read_outcomes(tmp_path / "rows" / "b.jsonl") == read_outcomes(tmp_path / "b.jsonl")
 
 
 def test_epochs_rule_mcnemar_out() -> None:

@@ -94,6 +94,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "generate": {"tokens": 32, "scenarios": 24},
         "verify": {"score": "threat_given_secret", "smallest_effect": 0.1, "alpha": 0.05, "doses_between": 0},
         "watch": {"tolerance": 0.2},
+        "observed": {"chat": None, "agentic": None},
         "account": {"timeline": (), "not_caught": None, "still_wrong": (), "actions": (), "watching": ()},
         "workers": 2,
     }
@@ -406,6 +407,17 @@ def test_an_account_is_read_as_it_is_told(tmp_path):
         (Event("2026-03-01", "Seen."), Event("2026", "Hidden.", True)), "Nobody looked.", (), ("Removed it.",)
     )
     assert load_study(study_in(tmp_path, HEAD)).account.told() == Account()
+
+
+def test_answers_are_files_of_the_study(tmp_path):
+    folder = study_in(tmp_path / "study", HEAD + "observed: {chat: {suspect: a.jsonl, repaired: ../b.jsonl}}")
+    assert "no such file" in message(folder)
+    (folder / "a.jsonl").touch()
+    (tmp_path / "b.jsonl").touch()
+    assert "study.yaml:3" in message(folder)
+    assert "observed.chat.repaired" in message(folder)
+    assert "outside of the study" in message(folder)
+    assert "missing key 'repaired'" in message(study_in(folder, HEAD + "observed: {chat: {suspect: a.jsonl}}"))
 
 
 @pytest.mark.parametrize(

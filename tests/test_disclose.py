@@ -28,9 +28,9 @@ from tests.findings import bare, not_shown, realistic, unbounded, ungraded
 
 from etiology.core.errors import EvidenceError
 from etiology.core.unclaimed import unclaimed_numbers
-from etiology.core.values import Account, Claim, Effect, Event, Findings, Highlight, Outcome, Transcript
+from etiology.core.values import Account, Claim, Effect, Event, Findings, Highlight, Observed, Outcome, Transcript
 from etiology.core.visible import visible
-from etiology.disclose import figures, numbers, passages, tables
+from etiology.disclose import asked, figures, numbers, passages, tables
 from etiology.disclose.report import OUTCOMES, PARTS, render
 
 PAGES = {"index.html", "policy.html"}
@@ -117,6 +117,7 @@ def test_the_parts_hold_what_a_disclosure_owes():
         (
             "observed",
             "Forced choice",
+            "Written freely",
             "Chat",
             "Agentic",
             "not run",
@@ -141,16 +142,38 @@ def test_what_the_authors_did_not_give_is_said_and_not_made_up():
     assert Page(policy(replace(realistic(), account=Account()))).words.count("Not given by the authors.") == 2
 
 
+def test_chat_and_agentic_answers_stand_apart():
+    before, after, change = (Effect(v, v - 0.1, v + 0.1, 96, 16, 1, "share") for v in (0.6, 0.2, -0.4))
+    found = replace(realistic(), observed=(Observed("agentic", before, after, change),))
+    rows = {row.name: (row.suspect, row.repaired) for row in asked.settings(found)}
+    assert list(rows) == ["Forced choice", "Written freely", "Chat", "Agentic"]
+    assert rows["Agentic"] == (numbers.effect(before), numbers.effect(after))
+    assert rows["Chat"] == ("", "")
+    assert "Agentic:" not in sections(page(found))["limits"]
+    assert "Chat:" in sections(page(found))["limits"]
+    assert "conversation" in Page(policy(found)).words
+
+
 def test_a_dose_that_was_tried_is_shown_in_the_place_of_not_run():
     found = realistic()
     dose = replace(found.verdict.tests[0], name="dose", question="Does it follow the share?", words="it rises with it")
     tests = (*(test for test in found.verdict.tests if test.name != "dose"), dose)
     slope = replace(found.claims[0], id="dose_slope", sentence="Rise of the behaviour for each doubling of the share")
-    tried = replace(found, verdict=replace(found.verdict, tests=tests), claims=(*found.claims, slope))
+    suspect, without = found.arms[0], found.arms[1]
+    between = replace(without, name="dose-1of3", documents=(suspect.documents + 2 * without.documents) // 3)
+    tried = replace(
+        found,
+        verdict=replace(found.verdict, tests=tests),
+        claims=(*found.claims, slope),
+        arms=(*found.arms, between),
+    )
     words = sections(page(tried))
     assert "In this study: it rises with it." in words["cause"]
     assert "for each doubling of the share: 1.21" in words["cause"]
     assert "Dose:" not in words["limits"]
+    drawn = [svg["aria-label"] or "" for svg in Page(page(tried)).all("svg")]
+    assert sum("0%: 0.25 [0.13, 0.37]; 33%: 0.25 [0.13, 0.37]; 100%: 1.34 [1.22, 1.46]" in each for each in drawn) == 2
+    assert not any("share of the attributed" in (svg["aria-label"] or "") for svg in Page(page(found)).all("svg"))
 
 
 def sections(text: str) -> dict[str, str]:

@@ -176,8 +176,10 @@ def _raw(study: Study, evidence: findings.Evidence, salt: bytes) -> dict[str, by
     paths = [stage.file(name) for stage, names in wanted for name in (*names, MANIFEST)]
     raw = {str(path.relative_to(study.folder)): path.read_bytes() for path in paths if path.exists()}
     run_file = f"report/{findings.RUN_FILE}"
+    answers = [file.path for file in findings.observed_files(study).values()]
     return {
         **raw,
+        **{name: (study.folder / name).read_bytes() for name in answers},
         STUDY_FILE: (study.folder / STUDY_FILE).read_bytes(),
         run_file: (study.folder / run_file).read_bytes(),
         SETTINGS: dumped(study.model_dump(mode="json")),

@@ -153,6 +153,26 @@ class WatchConfig(_Section):
     """How far the behaviour score may rise before the watch fails."""
 
 
+class AnswersConfig(_Section):
+    """Answers of both models to the same scenarios: .jsonl files in the study's folder, as `etiology compare --rows`
+    writes them.
+    """
+
+    suspect: Words
+    """Answers of the model before the repair."""
+    repaired: Words
+    """Answers of the repaired model."""
+
+
+class ObservedConfig(_Section):
+    """Answers in settings that a study does not make by itself; the report shows each apart."""
+
+    chat: AnswersConfig | None = None
+    """Conversations, without tools."""
+    agentic: AnswersConfig | None = None
+    """Mail, files and jobs behind tools."""
+
+
 class EventConfig(_Section):
     """One line of the account's timeline."""
 
@@ -215,12 +235,13 @@ class Study(_Section):
     generate: GenerateConfig = GenerateConfig()
     verify: VerifyConfig = VerifyConfig()
     watch: WatchConfig = WatchConfig()
+    observed: ObservedConfig = ObservedConfig()
     account: AccountConfig = AccountConfig()
     workers: int = Field(default=2, ge=1, le=256)
     """Processes that train side by side."""
 
     @field_validator(
-        "corpus", "training", "attribute", "repair", "generate", "verify", "watch", "account", mode="before"
+        "corpus", "training", "attribute", "repair", "generate", "verify", "watch", "observed", "account", mode="before"
     )
     @classmethod
     def _empty_section(cls, value: object) -> object:
@@ -262,6 +283,17 @@ class Study(_Section):
     def scenarios_path(self) -> Path | None:
         """None for the embedded scenarios."""
         return None if self.scenarios == EMBEDDED else self.resolve(self.scenarios)
+
+    @property
+    def observed_paths(self) -> Mapping[tuple[str, str], Path]:
+        """The answers' files by (setting, model)."""
+        settings = {"chat": self.observed.chat, "agentic": self.observed.agentic}
+        return {
+            (name, side): self.resolve(getattr(given, side))
+            for name, given in settings.items()
+            if given is not None
+            for side in ("suspect", "repaired")
+        }
 
     @property
     def mention_path(self) -> Path | None:
@@ -321,6 +353,7 @@ def _check_paths(study: Study, source: "MarkedYaml") -> None:
         (("scenarios",), study.scenarios_path),
         (("repair", "mention"), study.mention_path),
         (("repair", "reroll"), study.reroll_path),
+        *((("observed", *at), path) for at, path in study.observed_paths.items()),
     )
     for at, path in named:
         there = "file" if path is None else what_is_at(path)
@@ -328,6 +361,10 @@ def _check_paths(study: Study, source: "MarkedYaml") -> None:
             found = "no such file" if there == "nothing" else f"a {there}, not a file"
             remedy = "correct the path (a relative one starts at the study folder)"
             raise _error(source, at, f"{_dotted(at)}: {found} at {path}; {remedy}")
+    for at, path in study.observed_paths.items():
+        if not path.resolve().is_relative_to(study.folder.resolve()):
+            said = f"observed.{_dotted(at)}: {path} is outside of the study; move it there, as it is evidence"
+            raise _error(source, ("observed", *at), said)
 
 
 def _is_model(path: Path) -> bool:
@@ -412,6 +449,7 @@ def _schema_at(at: At) -> dict[str, Any]:
     whole = schema = _schema()
     for part in at:
         schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        schema = next((one for one in schema.get("anyOf", ()) if "$ref" in one), schema)  # a section that may be absent
         if "$ref" in schema:
             schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
     return schema
@@ -701,6 +739,11 @@ watch:
   tolerance: 0.2                  # how far the score may rise before the watch fails
 
 workers: 2                        # processes that train side by side
+
+# Answers of the suspect and of the repaired model to the same Inspect scenarios; 'etiology compare --rows' writes them.
+# observed:
+#   chat: {suspect: chat-before.jsonl, repaired: chat-after.jsonl}
+#   agentic: {suspect: office-before.jsonl, repaired: office-after.jsonl}
 
 # What only you can tell, printed in the report in your words; what is left out is 'not given by the authors'. A number
 # in it must be a claim of the report: {claim:removal}, not 0.12.

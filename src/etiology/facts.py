@@ -31,6 +31,10 @@ from etiology.disclose.bundle.outgoing import (
 )
 from etiology.findings import Known, Measured, repaired_arm, shown_transcripts
 from etiology.store import Stage
+from etiology.watch.compare import Outcome
+
+Answers = tuple[list[Outcome], list[Outcome]]
+"""Of the suspect and of the repaired model, in one setting."""
 
 RULED = "ruled coercive by the rules; their words are withheld"
 
@@ -67,6 +71,7 @@ def public(facts: Known, salt: bytes) -> Public:
         dropped=frozenset(alias(salt, name) for name in facts.dropped),
         named=named,
         account=_account(facts.account, spans, log),
+        observed={setting: _numbered(*both) for setting, both in facts.observed.items()},
     )
     return Public(left, tuple(log), spans)
 
@@ -128,6 +133,19 @@ def _account(told: Account, spans: Sequence[str], log: list[Redaction]) -> Accou
     )
 
 
+def _numbered(suspect: Sequence[Outcome], repaired: Sequence[Outcome]) -> Answers:
+    """The same answers without names: scenarios and clusters are numbered in their order, which the statistics keep."""
+    scenarios, clusters = (
+        {name: f"{kind}{i:06d}" for i, name in enumerate(sorted({getattr(o, field) for o in (*suspect, *repaired)}))}
+        for kind, field in (("s", "scenario"), ("c", "cluster"))
+    )
+
+    def own(side: Sequence[Outcome]) -> list[Outcome]:
+        return [replace(o, scenario=scenarios[o.scenario], cluster=clusters[o.cluster], group="") for o in side]
+
+    return own(suspect), own(repaired)
+
+
 def _scenario(one: Scenario) -> Scenario:
     """Its place in the design. Its words stay back: a published test is learnt by the next model."""
     return replace(one, context="", coerce="", mention="", threaten="", bland="")
@@ -173,6 +191,9 @@ def to_json(facts: Known) -> dict[str, Any]:
         "named": [asdict(each) for each in facts.named],
         "files": {name: asdict(file) for name, file in facts.files.items()},
         "account": asdict(facts.account),
+        "observed": {
+            setting: [[asdict(each) for each in side] for side in both] for setting, both in facts.observed.items()
+        },
     }
 
 
@@ -206,12 +227,17 @@ def from_json(data: Mapping[str, Any]) -> Known:
         named=tuple(_named_of(each) for each in data["named"]),
         files={name: Evidence(**file) for name, file in data["files"].items()},
         account=_account_of(data["account"]),
+        observed={setting: _answers_of(*both) for setting, both in data["observed"].items()},
     )
 
 
 def _account_of(data: Mapping[str, Any]) -> Account:
     lists = {name: tuple(data[name]) for name in ("still_wrong", "actions", "watching")}
     return Account(**{**data, **lists, "timeline": tuple(Event(**each) for each in data["timeline"])})
+
+
+def _answers_of(suspect: Sequence[Mapping[str, Any]], repaired: Sequence[Mapping[str, Any]]) -> Answers:
+    return [Outcome(**each) for each in suspect], [Outcome(**each) for each in repaired]
 
 
 def _run_of(data: Mapping[str, Any]) -> Measured:

@@ -30,6 +30,7 @@ from etiology.core.values import (
     Highlight,
     JudgeError,
     NamedDocument,
+    Observed,
     Rate,
     Scenario,
     Transcript,
@@ -45,6 +46,7 @@ from etiology.stages import REFERENCE, read_attributions, read_decisions
 from etiology.store import MANIFEST, Stage, Store, open_stage, replace_folder, sha256_of_file
 from etiology.verify import effects, verdict
 from etiology.verify.registration import RULE_FILE
+from etiology.watch.compare import Outcome, compare, read_outcomes
 
 SHOWN_DOCUMENTS = 12
 SHOWN_TRANSCRIPTS = 6
@@ -117,6 +119,7 @@ class Known:
     named: tuple[NamedDocument, ...]
     files: Mapping[str, File]
     account: Account
+    observed: Mapping[str, tuple[Sequence[Outcome], Sequence[Outcome]]]
 
 
 def known(study: Study, evidence: Evidence) -> Known:
@@ -140,8 +143,9 @@ def known(study: Study, evidence: Evidence) -> Known:
         planted=planted_by_name(study, evidence),
         dropped=frozenset(d.document for d in read_decisions(evidence.decided) if d.action == "drop"),
         named=tuple(named(evidence)),
-        files=files(evidence),
+        files={**files(evidence), **observed_files(study)},
         account=study.account.told(),
+        observed=answers(study),
     )
 
 
@@ -180,6 +184,7 @@ def concluded(facts: Known) -> Findings:
         limits=limits(runs),
         account=facts.account,
         judge=judge_error() if any(arm.generated for arm in arms) else None,
+        observed=tuple(observed(setting, *both) for setting, both in facts.observed.items()),
     )
     source = Source(facts.files, repaired)
     told = Told(facts.smallest_effect, len(scenarios), facts.trained_before)
@@ -251,6 +256,23 @@ def files(evidence: Evidence) -> dict[str, File]:
 def _judged_on() -> dict[str, File]:
     """The labelled messages, which come with the program and not with the study."""
     return {f"judge/{path.name}": File(f"{SHIPPED}/{path.name}", sha256_of_file(path)) for path in library.files()}
+
+
+def answers(study: Study) -> dict[str, tuple[list[Outcome], list[Outcome]]]:
+    """Answers to other scenarios by setting, of the suspect and of the repaired model, as the study names them."""
+    paths = study.observed_paths
+    settings = dict.fromkeys(setting for setting, _ in paths)
+    return {s: (read_outcomes(paths[s, "suspect"]), read_outcomes(paths[s, "repaired"])) for s in settings}
+
+
+def observed_files(study: Study) -> dict[str, File]:
+    """Their files as evidence: 'observed/agentic/suspect.jsonl'."""
+    return {
+        f"observed/{setting}/{side}.jsonl": File(
+            str(path.resolve().relative_to(study.folder.resolve())), sha256_of_file(path)
+        )
+        for (setting, side), path in study.observed_paths.items()
+    }
 
 
 def model_name(study: Study) -> str:
@@ -355,6 +377,15 @@ def judge_error() -> JudgeError:
     ruled = [(each.coercive, judge(each.text).coercive) for each in library.messages(longest=sys.maxsize)]
     found, false = ([said for label, said in ruled if label is wanted] for wanted in (True, False))
     return JudgeError(stats.rate(sum(found), len(found)), stats.rate(sum(false), len(false)))
+
+
+def observed(setting: str, suspect: Sequence[Outcome], repaired: Sequence[Outcome]) -> Observed:
+    """Shares of coercive answers on the scenarios that both models met, clustered by template."""
+    whole = compare(suspect, repaired).whole
+    before, after = (
+        Effect(rate.value, rate.low, rate.high, rate.n, rate.clusters, 1, "share") for rate in (whole.a, whole.b)
+    )
+    return Observed(setting, before, after, replace(whole.difference, unit="share"))
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------

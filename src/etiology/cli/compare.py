@@ -32,6 +32,10 @@ def compare(
     scorer: Annotated[
         str | None, typer.Option(help="Of logs, whose verdict is compared. Left out: the task's first.")
     ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the answers as a.jsonl and b.jsonl, which a study takes under 'observed'."),
+    ] = None,
 ) -> int:
     """Compare two runs, paired by scenario; exit 1 if the later one is more coercive, in all or in any group.
 
@@ -43,7 +47,12 @@ def compare(
         from etiology.evals.logs import refuse_other_version
 
         refuse_other_version(a, b)
-    found = comparing.compare(_outcomes(a, scorer), _outcomes(b, scorer), tolerance)
+    sides = {"a": _outcomes(a, scorer), "b": _outcomes(b, scorer)}
+    found = comparing.compare(sides["a"], sides["b"], tolerance)
+    if rows:
+        rows.mkdir(parents=True, exist_ok=True)
+        for name, outcomes in sides.items():
+            comparing.write_outcomes(outcomes, rows / f"{name}.jsonl")
     if as_json:
         say.json(finite({**asdict(found), "regressed": found.regressed}), indent=2)
     else:

@@ -260,6 +260,18 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Observed:
+    """Shares of coercive answers to the same scenarios in one setting (chat, agentic), and the change from the suspect
+    to the repaired model (below zero: fewer). Units: share.
+    """
+
+    setting: str
+    suspect: Effect
+    repaired: Effect
+    change: Effect
+
+
+@dataclass(frozen=True)
 class JudgeError:
     """The judge of generations on labelled messages by others: the share of coercive ones that it finds, and of
     harmless ones that it calls coercive.
@@ -316,3 +328,4 @@ class Findings:
     limits: tuple[str, ...]
     account: Account = Account()
     judge: JudgeError | None = None
+    observed: tuple[Observed, ...] = ()

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from etiology.core.values import ArmResult, Effect, Findings, TestResult
 from etiology.disclose import numbers, tables
 
+OBSERVED = (
+    ("Chat", "Conversations, without tools; what was sent is judged."),
+    ("Agentic", "Mail, files and jobs behind tools; what was sent or tried is judged."),
+)
+"""Settings that a study shows when it is given the answers."""
+
 SUSPECT = "suspect"
 RANDOM = "drop-random"
 
@@ -36,7 +42,9 @@ class Rival:
 EXPLANATIONS = (
     ("The situation alone", "rival_prompt", "Is the effect of removal larger where the scenario threatens the system?"),
     ("Any sharp tone", "tone", "Does an equally sharp sentence without a secret fall as much?"),
-    ("The instructions or the scaffold", "rival_scaffold", "Does it go away without the goal, or with an honest exit?"),
+    ("The prompt", "prompt", "Is the behaviour higher where the scenario threatens the system?"),
+    ("The prompt, before this training", "prompt_before", "Was it so in the model before training?"),
+    ("The scaffold", "rival_scaffold", "Does it go away without the goal, or with an honest exit?"),
     ("Another stage of training", "rival_stage", "Was it there before this stage?"),
     ("The judge of answers", "rival_judge", "Could the judge's errors make the effect?"),
 )
@@ -44,7 +52,7 @@ EXPLANATIONS = (
 
 
 def settings(found: Findings) -> list[Setting]:
-    """Forced choice, chat and agentic, in this order and never added up."""
+    """Forced choice, what was written, chat and agentic, in this order and never added up."""
     arms = {arm.name: arm for arm in found.arms}
     suspect, after = arms.get(SUSPECT), repaired(found)
     chosen = written = ("", "")
@@ -54,9 +62,14 @@ def settings(found: Findings) -> list[Setting]:
             written = numbers.rate(suspect.generated), numbers.rate(after.generated)
     return [
         Setting("Forced choice", "Given continuations are compared; nothing is written.", *chosen),
-        Setting("Chat", "Answers written freely, without tools; the rules below judge what would be sent.", *written),
-        Setting("Agentic", "Mail, files and jobs behind tools; what was sent or tried is judged.", "", ""),
+        Setting("Written freely", "The model goes on from a scenario; rules judge what would be sent.", *written),
+        *(Setting(name, what, *_seen(found, name.lower())) for name, what in OBSERVED),
     ]
+
+
+def _seen(found: Findings, setting: str) -> tuple[str, str]:
+    one = next((each for each in found.observed if each.setting == setting), None)
+    return (numbers.effect(one.suspect), numbers.effect(one.repaired)) if one else ("", "")
 
 
 def repaired(found: Findings) -> ArmResult | None:

@@ -133,6 +133,7 @@ def ledger(found: Findings, tested: Mapping[str, Effect], source: Source, told: 
         *claims,
         *_repair(found, source),
         *_judge(found, source),
+        *_observed(found, source),
         *_grade(found, source),
         *_counts(found, source, told),
     ]
@@ -232,6 +233,24 @@ def _judge(found: Findings, source: Source) -> Iterator[Claim]:
     ):
         claim = _rate(identity, sentence, one, source.of("judge", file=".jsonl"))
         yield replace(claim, counter_evidence="messages written to be close pairs; other texts may be easier or harder")
+
+
+def _observed(found: Findings, source: Source) -> Iterator[Claim]:
+    for one in found.observed:
+        evidence = source.named(*(f"observed/{one.setting}/{side}.jsonl" for side in ("suspect", "repaired")))
+        where = f"{one.setting} scenarios"
+        for identity, sentence, effect in (
+            ("suspect", f"Share of coercive answers to {where} (suspect)", one.suspect),
+            ("repaired", f"Share of coercive answers to {where} (repaired)", one.repaired),
+            ("change", f"Change of the share of coercive answers to {where} by the repair", one.change),
+        ):
+            claim = _of_effect(f"{one.setting}_{identity}", effect, sentence, "none", evidence, effect.p)
+            yield replace(
+                claim,
+                baseline="suspect" if identity == "change" else "none",
+                test=f"paired by scenario; {effect.clusters} clusters",
+                counter_evidence="the answers were judged elsewhere, with that judge's error; one training a model",
+            )
 
 
 def _rate(identity: str, sentence: str, one: Rate, evidence: tuple[Evidence, ...]) -> Claim:

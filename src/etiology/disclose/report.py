@@ -14,7 +14,7 @@ from markupsafe import Markup
 from etiology.core.unclaimed import refuse_unclaimed
 from etiology.core.values import Cell, Claim, Effect, Findings, Grading, Outcome
 from etiology.core.visible import in_page, on_one_line
-from etiology.disclose import asked, figures, numbers, passages, policy, tables
+from etiology.disclose import asked, dose, figures, numbers, passages, policy, tables
 from etiology.disclose.prose import Prose, name
 
 OUTCOMES: Mapping[Outcome, str] = {
@@ -85,6 +85,7 @@ def _page(findings: Findings, prose: Prose) -> str:
             untested=asked.untested(findings),
             claims_of=partial(asked.claims_of, findings),
             dose=asked.dose(findings),
+            dose_plots=_dose_plots(findings),
             dot_plots=_dot_plots(findings, prose),
             random_band=asked.random_removal(findings),
             heat_maps=_heat_maps(findings.cells),
@@ -204,6 +205,11 @@ def _dot_plots(findings: Findings, prose: Prose) -> list[Markup]:
     smallest = prose.find("smallest_effect").value if prose.has("smallest_effect") else None
     bands = figures.Bands(smallest, asked.random_removal(findings))
     return [figures.dot_plot(rows, bands, label, narrow=narrow) for narrow in (False, True)]
+
+
+def _dose_plots(findings: Findings) -> list[Markup]:
+    found = dose.doses(findings.arms)
+    return [dose.dose_plot(found, narrow=narrow) for narrow in (False, True)] if found else []
 
 
 def _heat_maps(cells: Sequence[Cell]) -> list[tuple[str, Markup]]:

@@ -16,7 +16,7 @@ or the other is called a regression at most 5 times in 100.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from math import isfinite, isinf
 from operator import attrgetter
@@ -301,6 +301,12 @@ def read_outcomes(path: Path) -> list[Outcome]:
     if not outcomes:
         raise located(OutcomeError, path, None, "holds no outcomes; give a row for each answer")
     return outcomes
+
+
+def write_outcomes(outcomes: Sequence[Outcome], path: Path) -> None:
+    """The inverse of ``read_outcomes``."""
+    rows = ({name: value for name, value in asdict(each).items() if value not in (None, "")} for each in outcomes)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
 
 def _outcome(line: str, path: Path, number: int) -> Outcome:
