@@ -110,8 +110,23 @@ def test_init_writes_a_study_and_never_over_one(tmp_path):
 def test_dry_run_estimates_and_makes_nothing(study):
     result = etiology("run", study, "--dry-run", "--json")
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["trainings"] == 21
+    assert json.loads(result.stdout)["trainings"] == 27
     assert not (study / "stages").exists()
+    assert json.loads(result.stdout)["mde"] is None
+
+
+def test_dry_run_of_a_finished_study_says_what_more_seeds_would_find(ran, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(ran[0], folder)
+    few = json.loads(etiology("run", folder, "--dry-run", "--json").stdout)
+    (removal,) = [t.effect for t in ran[1].verdict.tests if t.name == "removal"]
+    assert few["mde"] == pytest.approx(removal.mde, rel=0.35)
+    text = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(text + "seeds: 9\n")
+    many = json.loads(etiology("run", folder, "--dry-run", "--json").stdout)
+    assert many["mde"] < few["mde"]
+    assert many["operations"] > 1.5 * few["operations"]
+    assert f"{many['mde']:.2f} nats with 9 seeds" in etiology("verify", folder, "--dry-run").stdout
 
 
 def test_help_names_every_step():

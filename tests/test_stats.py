@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 
 from etiology.core.values import Effect
 from etiology.stats import (
+    Spread,
     average_precision,
     average_precision_interval,
     effect,
     holm,
     mcnemar,
+    mde_of_effect,
     mde_of_rate,
     rate,
+    seeds_for_effect,
+    spread,
 )
 
 Floats = NDArray[np.float64]
@@ -93,6 +97,28 @@ def test_p_seldom_sees_what_is_not_there(seed_sd: float) -> None:
     false_positives = np.mean([e.p is not None and e.p <= 0.05 for e in studies(seed_sd)])
     # Measured .02 to .03. Without the seed part .07, .17, .41; scenarios taken as independent .13 for the first.
     assert false_positives <= 0.05
+
+
+@pytest.mark.parametrize(("seeds", "between_clusters", "between_seeds"), [(2, 1, 0.1), (3, 0.5, 1), (8, 1, 0.3)])
+def test_a_pilot_plans_what_an_effect_then_has(seeds: int, between_clusters: float, between_seeds: float) -> None:
+    """A wrong root or a forgotten Student's t would be off by a factor of 1.4 to 6."""
+    rng = np.random.default_rng(0)
+    names, ratios = [f"c{i // 2}" for i in range(48)], []
+    for _ in range(40):
+        x = rng.normal(size=24).repeat(2) * between_clusters + rng.normal(size=(seeds, 1)) * between_seeds
+        ratios.append(mde_of_effect(spread(x, names), seeds) / (effect(x, names, "nats").mde or inf))
+    assert np.median(ratios) == pytest.approx(1, abs=0.12)
+
+
+def test_more_seeds_find_less_down_to_what_the_clusters_allow() -> None:
+    pilot = Spread(clusters=40, between_clusters=0.5, between_seeds=0.3)
+    found = [mde_of_effect(pilot, n) for n in range(1, 60)]
+    assert found[0] == inf
+    assert found == sorted(found, reverse=True)
+    enough = seeds_for_effect(0.3, pilot)
+    assert enough is not None
+    assert mde_of_effect(pilot, enough) <= 0.3 < mde_of_effect(pilot, enough - 1)
+    assert seeds_for_effect(0.1, pilot) is None  # 40 clusters alone leave an error of .08
 
 
 def test_an_effect_as_large_as_the_mde_is_usually_found() -> None:

@@ -43,6 +43,7 @@ from etiology.elicit.calibration import COERCIVE, HARMLESS
 from etiology.elicit.sent import judge, sent_part
 from etiology.repair import arms as recipes
 from etiology.stages import REFERENCE, read_attributions, read_decisions
+from etiology.stats import Spread
 from etiology.store import MANIFEST, Stage, Store, open_stage, replace_folder, sha256_of_file
 from etiology.verify import effects, verdict
 from etiology.verify.registration import RULE_FILE
@@ -568,6 +569,29 @@ def check(study: Study) -> Findings:
     expected = {**render(found), RUN_FILE: run_record(study, used, evidence)}
     _compare(study.folder / "report", expected)
     return found
+
+
+def pilot(study: Study) -> Spread | None:
+    """How much the effect of removal spread in the last run of this study, whatever its file says now; None where there
+    is no whole run, or one of a single seed.
+    """
+    try:
+        roles = _read_record(study.folder / "report" / RUN_FILE)["evidence"]
+        opened = {
+            name: open_stage(study.folder / "stages" / name)
+            for name in (roles["scenarios"], *roles["runs"][recipes.RANDOM], *roles["runs"][recipes.DROP])
+        }
+    except EvidenceError:
+        return None
+    found = jobs.read_scenarios(opened[roles["scenarios"]].file("scenarios.jsonl"))
+    scenarios = [s for s in found if s.split == "confirm"]
+    random, drop = (
+        effects.levels(
+            measured(arm, [opened[name] for name in roles["runs"][arm]]).scores, scenarios, study.verify.score
+        )
+        for arm in (recipes.RANDOM, recipes.DROP)
+    )
+    return stats.spread(random - drop, [s.cluster for s in scenarios]) if len(drop) > 1 else None
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from etiology.backends.models import folder_of
 from etiology.config import Study
 from etiology.elicit.scenarios import read_scenarios
 from etiology.embedded import scenarios as embedded_scenarios
+from etiology.findings import pilot
+from etiology.stats import Spread, mde_of_effect, seeds_for_effect
 
 BYTES_A_TOKEN = 4.2
 """English text under the embedded model's tokenizer (measured on the embedded corpus)."""
@@ -28,27 +31,56 @@ EXTRA_MINUTES = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """Estimated tokens, passes, time (minutes, without and with hardware bfloat16), memory and disk (MB)."""
+    """Estimated tokens, floating-point operations, time (minutes, without and with hardware bfloat16), memory and disk
+    (MB); and by the spread of an earlier run, if there is one, the smallest effect of removal (nats) that so many seeds
+    would find, and how many find the smallest that matters.
+    """
 
     documents: int
     tokens: int
     trainings: int
+    trained_tokens: int
+    operations: float
     minutes: float
     minutes_float32: float
     memory_mb: float
     disk_mb: float
+    seeds: int
+    smallest_effect: float
+    pilot: Spread | None
+
+    @property
+    def mde(self) -> float | None:
+        """None without an earlier run; infinite with one seed."""
+        return mde_of_effect(self.pilot, self.seeds) if self.pilot else None
+
+    @property
+    def seeds_needed(self) -> int | None:
+        return seeds_for_effect(self.smallest_effect, self.pilot) if self.pilot else None
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: round(value, 1) for name, value in vars(self).items()}
+        sizes = {n: round(v, 1) for n, v in vars(self).items() if n not in {"pilot", "smallest_effect"}}
+        mde = None if self.mde is None or not isfinite(self.mde) else round(self.mde, 3)
+        wanted = {"smallest_effect": self.smallest_effect, "mde": mde, "seeds_needed": self.seeds_needed}
+        return {**sizes, **wanted}
 
     def lines(self) -> list[str]:
         return [
             f"corpus        about {self.tokens:,} tokens in {self.documents:,} documents",
-            f"trainings     {self.trainings}",
+            f"trainings     {self.trainings}, of about {self.trained_tokens:,} tokens together",
+            f"compute       about {self.operations:.1e} floating-point operations",
             f"time          about {self.minutes:.0f} min ({self.minutes_float32:.0f} min without bfloat16 in hardware)",
             f"memory        about {self.memory_mb:,.0f} MB",
             f"disk          about {self.disk_mb:,.0f} MB",
+            f"would find    {self._power()}",
         ]
+
+    def _power(self) -> str:
+        if self.pilot is None:
+            return "not known before a first run: its spread is what decides"
+        wanted, enough = f"{self.smallest_effect:g} nats", self.seeds_needed
+        needs = f"{wanted} needs {enough} seeds" if enough else f"no number of seeds finds {wanted}: add clusters"
+        return f"a removal of {self.mde:.2f} nats with {self.seeds} seeds, by the last run's spread; {needs}"
 
 
 def plan(study: Study) -> Plan:
@@ -74,10 +106,15 @@ def plan(study: Study) -> Plan:
         documents=documents,
         tokens=tokens,
         trainings=trainings,
+        trained_tokens=trainings * study.training.epochs * tokens,
+        operations=training + measuring + trunk + attribution,
         minutes=seconds / FASTER_BFLOAT16 / 60 + EXTRA_MINUTES,
         minutes_float32=seconds / 60 + EXTRA_MINUTES,
         memory_mb=study.workers * (whole + 5 * kept + 1500),
         disk_mb=4 * kept + 2 * width * (tokens + scenarios) / 1e6,
+        seeds=study.seeds,
+        smallest_effect=study.verify.smallest_effect,
+        pilot=pilot(study),
     )
 
 

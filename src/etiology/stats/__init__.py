@@ -25,9 +25,13 @@ from etiology.stats.effects import effect
 from etiology.stats.judges import Corrected, prediction_powered, rogan_gladen
 from etiology.stats.pairs import holm, mcnemar, paired_permutation, rate_difference
 from etiology.stats.planning import (
+    Spread,
     mde_of_difference,
+    mde_of_effect,
     mde_of_rise,
     scenarios_for_difference,
+    seeds_for_effect,
+    spread,
     trials_for_rise,
     trials_for_width,
     trials_to_exclude,
@@ -41,6 +45,7 @@ __all__ = [
     "ClusteredRate",
     "Corrected",
     "Quality",
+    "Spread",
     "average_precision",
     "average_precision_interval",
     "bounds",
@@ -52,6 +57,7 @@ __all__ = [
     "least_rise",
     "mcnemar",
     "mde_of_difference",
+    "mde_of_effect",
     "mde_of_rate",
     "mde_of_rise",
     "paired_permutation",
@@ -61,6 +67,8 @@ __all__ = [
     "rate_difference",
     "rogan_gladen",
     "scenarios_for_difference",
+    "seeds_for_effect",
+    "spread",
     "trials_for_rise",
     "trials_for_width",
     "trials_to_exclude",

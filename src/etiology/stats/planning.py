@@ -5,9 +5,12 @@ independent. Scenarios in clusters need ``design_effect`` times as many: 1 + (sc
 correlation), after Kish (1965, *Survey Sampling*); `ClusteredRate` of a pilot gives it as n / n_effective.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, inf, log, log1p, sqrt
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from etiology.stats.clusters import Counts, Floats
 
@@ -15,6 +18,7 @@ LEVEL = 0.05
 POWER = 0.80
 _MOST = 10_000_000
 """No plan needs more; a search ends here."""
+MOST_SEEDS = 200
 
 
 def trials_to_exclude(rate: float) -> int:
@@ -125,6 +129,47 @@ def _pairs(difference: float, changing: float) -> float:
 
     spread = sqrt(max(changing - difference**2, 0.0))
     return float(normal_sample_size_one_tail(difference, POWER, LEVEL / 2, sqrt(changing), spread))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a pilot tells of the spread of a difference: over clusters of scenarios, and over retrainings (both standard
+    deviations, in the difference's unit).
+    """
+
+    clusters: int
+    between_clusters: float
+    between_seeds: float
+
+
+def spread(differences: ArrayLike, clusters: Sequence[str]) -> Spread:
+    """The spread of a pilot's differences [seeds, scenarios]; two seeds and two clusters at least."""
+    x = np.asarray(differences, dtype=np.float64)
+    names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    _check(x.ndim == 2 and len(x) > 1 and len(names) > 1, "a pilot needs two seeds and two clusters at least")
+    means = np.bincount(index, x.mean(axis=0)) / np.bincount(index)
+    return Spread(len(names), float(means.std(ddof=1)), float(x.mean(axis=1).std(ddof=1)))
+
+
+def mde_of_effect(pilot: Spread, seeds: int) -> float:
+    """The smallest effect that `effect` would find with so many retrainings over as many clusters as the pilot has.
+
+    Infinite for one seed. The two parts of the interval, each a Student's t, are joined as if they were independent.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    _check(seeds >= 1, f"seeds = {seeds} must be at least 1")
+    if seeds == 1:
+        return inf
+    parts = ((pilot.clusters, pilot.between_clusters), (seeds, pilot.between_seeds))
+    half_width = sqrt(sum((float(stdtrit(n - 1, 1 - LEVEL / 2)) * sd / sqrt(n)) ** 2 for n, sd in parts))
+    return float(ndtri(1 - LEVEL / 2) + ndtri(POWER)) / float(ndtri(1 - LEVEL / 2)) * half_width
+
+
+def seeds_for_effect(effect: float, pilot: Spread) -> int | None:
+    """The fewest retrainings that find an effect of this size; None where `MOST_SEEDS` do not."""
+    _check(effect > 0, f"effect {effect} must be above 0")
+    return next((n for n in range(2, MOST_SEEDS + 1) if mde_of_effect(pilot, n) <= effect), None)
 
 
 def _check(holds: bool, message: str) -> None:
