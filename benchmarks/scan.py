@@ -26,13 +26,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from etiology import detector
 from etiology.attribute.library import MESSAGES
 from etiology.embedded import prose
-from etiology.scan import plan, report, run, start, step
+from etiology.scan import linear, plan, ports, report, run, start, step
+from etiology.scan.arrays import strings
 from etiology.scan.cascade import Settings
+from etiology.scan.inputs import Columns, open_corpus, read
+from etiology.scan.linear import SHIPPED
+from etiology.scan.matching import Matcher
+from etiology.scan.patterns import shipped
+from etiology.scan.texts import texts_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("enron1_mail.jsonl", "fiction_standardebooks.jsonl", "hh_harmless_test.jsonl", "persuasion_for_good.jsonl")
@@ -77,6 +85,7 @@ def main() -> None:
         corpus = made(work / "corpus", given.megabytes, given.data)
         rows: dict[str, Any] = {"megabytes": given.megabytes, "cores": os.cpu_count(), "load": os.getloadavg()}
         rows |= speeds(work, corpus)
+        rows |= recall(passages(given.data))
         rows |= needs(work, corpus, given)
         rows |= faults(work, given.large)
         rows |= kills(work, corpus, given.kills)
@@ -90,7 +99,9 @@ def passages(data: Path | None) -> list[str]:
     if data is None:
         root = ET.fromstring(bz2.decompress(prose.extract_path().read_bytes()))  # noqa: S314 - a pinned package's file
         texts = (node.text or "" for node in root.iter() if node.tag.endswith("}text"))
-        return [paragraph for text in texts for paragraph in prose.plain(text) if len(paragraph) > prose.SHORTEST]
+        fitted = set(prose.paragraphs()[: detector.PROSE])
+        found = (paragraph for text in texts for paragraph in prose.plain(text) if len(paragraph) > prose.SHORTEST)
+        return [paragraph for paragraph in found if prose.opening(paragraph) not in fitted]
     paths = [data / name for name in SOURCES if (data / name).exists()]
     rows = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     return [str(row.get("text") or row.get("chosen") or " ".join(map(str, row.values()))) for row in rows]
@@ -148,6 +159,11 @@ def speeds(work: Path, corpus: Path) -> dict[str, float]:
     start.begin_apply(out, work / "policy.yaml", work / "new")
     child("-m", "etiology.scan.run", str(work / "new"), "0")
     new = report.report(work / "new")
+    filtered = timed_scan(corpus, work / "filtered", Settings(linear=SHIPPED, everywhere=True))
+    few = work / "few"
+    few.mkdir()
+    (few / files[0].rpartition("/")[2]).symlink_to(files[0])
+    judged = timed_scan(few, work / "judged", Settings(linear=SHIPPED, everywhere=True, detector=ports.SHIPPED))
     assert scan.well, report.words(scan)
     assert new.well, report.words(new)
     both = scan.bytes / 1e6 / (scan.seconds + new.seconds)
@@ -157,6 +173,9 @@ def speeds(work: Path, corpus: Path) -> dict[str, float]:
         "annotate, MB/s a core": scan.bytes / 1e6 / scan.seconds,
         "annotate, to the plain loop": scan.bytes / 1e6 / scan.seconds / plain,
         "annotate, to stock datatrove": scan.bytes / 1e6 / scan.seconds / stock,
+        "annotate, cues and linear on every document, MB/s a core": filtered.bytes / 1e6 / filtered.seconds,
+        "annotate, with the shipped detector, MB/s a core": judged.bytes / 1e6 / judged.seconds,
+        "documents that reach the detector, share": judged.counts.get("detector", 0) / judged.rows,
         "apply with its proof, MB/s a core": new.bytes / 1e6 / new.seconds,
         "scan and rewrite with proof, MB/s a core": both,
         "scan and rewrite, to the plain loop": both / plain,
@@ -166,21 +185,51 @@ def speeds(work: Path, corpus: Path) -> dict[str, float]:
     }
 
 
+def timed_scan(corpus: Path, out: Path, settings: Settings) -> report.Report:
+    """A scan in a process of its own; its report counts its shards' seconds without start-up."""
+    start.begin(str(corpus), out, settings, 1)
+    child("-m", "etiology.scan.run", str(out), "0")
+    found = report.report(out)
+    assert found.well, report.words(found)
+    return found
+
+
+def recall(prose_: list[str]) -> dict[str, Any]:
+    """Of the labelled texts that nothing was fitted on, how many each stage lets on: coercive ones, and others.
+
+    Alone, and with two paragraphs of prose before and after it. The detector says yes from 0.5.
+    """
+    rng, (_, held) = random.Random(0), detector.parted(detector.sources())
+    cues, model = Matcher(shipped()), linear.named(SHIPPED)
+    judge = ports.load(ports.SHIPPED)
+    rows: dict[str, Any] = {}
+    for name, wanted in (("coercive", True), ("others", False)):
+        alone = [e.text for own in held.values() for group in own for e in group if e.coercive == wanted]
+        around = ["\n".join((*rng.choices(prose_, k=2), text, *rng.choices(prose_, k=2))) for text in alone]
+        cued = len(cues(texts_of(strings(alone, pa.large_string()))))
+        on = linear.scores(model, alone) >= model.least
+        on_around = linear.scores(model, around) >= model.least
+        yes = judge([text[:1200] for text in alone])[:, 0] >= 0.5
+        rows |= {
+            f"recall: {name} texts held out": len(alone),
+            f"recall: {name}, a cue": cued,
+            f"recall: {name}, linear": int(on.sum()),
+            f"recall: {name}, linear, among prose": int(on_around.sum()),
+            f"recall: {name}, detector without a stage before it": int(yes.sum()),
+            f"recall: {name}, linear and detector": int((on & yes).sum()),
+        }
+    apart = ["\n".join(rng.choices(prose_, k=5)) for _ in range(1000)]
+    rows["recall: of 1000 documents of prose, linear"] = int((linear.scores(model, apart) >= model.least).sum())
+    return rows
+
+
 def stages(corpus: Path) -> dict[str, float]:
     """MB/s of the stages by themselves, on one shard."""
-    import numpy as np
-
-    from etiology.scan.inputs import Columns, open_corpus, read
-    from etiology.scan.linear import BITS, Linear
-    from etiology.scan.matching import Matcher
-    from etiology.scan.patterns import shipped
-    from etiology.scan.texts import texts_of
-
     where, shards = open_corpus(str(corpus))
     pieces = [texts_of(p.texts) for p in read(where, shards[0], Columns())]
     size = sum(len(t.data) for t in pieces) / 1e6
-    matcher, linear = Matcher(shipped()), Linear(np.zeros(1 << BITS, np.float32), 0.0)
-    linear(pieces[0], np.arange(1))
+    matcher, model = Matcher(shipped()), linear.named(SHIPPED)
+    model(pieces[0], np.arange(1))
 
     def timed(do: Callable[[], object]) -> float:
         best = float("inf")
@@ -193,7 +242,7 @@ def stages(corpus: Path) -> dict[str, float]:
 
     return {
         f"patterns ({len(shipped().all)} families), MB/s": timed(matcher),
-        "linear on every document, MB/s": timed(lambda texts: linear(texts, np.arange(len(texts)))),
+        "linear on every document, MB/s": timed(lambda texts: model(texts, np.arange(len(texts)))),
         "hashes, MB/s": timed(lambda texts: texts.hashes()),
     }
 
@@ -242,6 +291,7 @@ WORKER = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from etiology import detector
 from etiology.attribute.library import MESSAGES
 from etiology.embedded import prose
 from etiology.scan import plan, step

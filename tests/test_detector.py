@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -13,6 +14,8 @@ from etiology.backends.encoder import Encoder, Example
 from etiology.core.errors import EtiologyError, ModelError
 from etiology.core.kinds import KINDS
 from etiology.curate.texts import texts
+from etiology.embedded.prose import paragraphs
+from etiology.scan import linear
 
 NEVER = {"discussed", "good_ai", "control", "lookalike", "plain"}
 
@@ -47,6 +50,29 @@ def test_nothing_held_out_is_fitted_on():
     assert sum(len(g) for own in groups.values() for g in own) == sum(
         len(g) for side in (known, held) for own in side.values() for g in own
     )
+
+
+def test_the_prefilter_that_ships_lets_on_what_is_near_coercion_and_stops_prose():
+    model = linear.named("shipped")
+    _, held = detector.parted(detector.sources())
+    coercive = [e.text for own in held.values() for group in own for e in group if e.coercive]
+    assert np.mean(linear.scores(model, coercive) >= model.least) == pytest.approx(detector.RECALL, abs=0.01)
+    found = paragraphs()[detector.PROSE :]
+    prose = [" ".join(found[i : i + 5]) for i in range(0, len(found), 5)]
+    assert np.mean(linear.scores(model, prose) >= model.least) < 0.15  # by chance as many as of the coercive ones
+
+
+def test_the_prefilter_is_the_same_whenever_it_is_fitted():
+    groups = {
+        "a": [
+            [Example(f"pay {n} or else", coercive=True), Example(f"pay {n} or less", coercive=False)] for n in range(20)
+        ]
+    }
+    ordinary = {"b.jsonl": [Example(f"the meter reads {n}", coercive=False) for n in range(20)]}
+    first, second = (detector.prefilter(groups, ordinary, ["a hill in Wales"]) for _ in range(2))
+    assert first.digest == second.digest
+    scores = linear.scores(first, ["pay 7 or else", "the meter reads 7"])
+    assert scores[0] >= first.least > scores[1]
 
 
 def test_public_files_are_drawn_from_their_field(tmp_path):

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import scanning
+from typer.testing import CliRunner
 
+from etiology.cli.main import app
 from etiology.core.errors import ScanError
 from etiology.scan import inputs, linear, matching, patterns, plan, ports, report, run, start, step
 from etiology.scan.cascade import Settings
@@ -302,6 +304,24 @@ def test_linear_stops_what_scores_low_and_everywhere_sees_what_has_no_cue(corpus
     )
     assert every["score"].null_count == 0
     assert every["score"].to_pylist() == pytest.approx([1 / (1 + np.e)] * 60)
+
+
+def test_a_linear_model_goes_on_from_its_own_score_unless_another_is_given(corpus, tmp_path):
+    flat = linear.Linear(np.zeros(1 << 10, np.float32), -1.0, window=20, least=0.3)  # all score 0.27
+    flat.save(tmp_path / "m.npz")
+    assert linear.load(tmp_path / "m.npz").least == 0.3
+    stopped = scanned(corpus / "a.parquet", tmp_path / "own", linear=str(tmp_path / "m.npz"), everywhere=True)
+    assert step.attributes(stopped, 0)["score"].null_count == 60
+    on = scanned(corpus / "a.parquet", tmp_path / "given", linear=str(tmp_path / "m.npz"), everywhere=True, least=0.2)
+    assert step.attributes(on, 0)["score"].null_count == 0
+
+
+def test_the_judge_that_ships_reads_what_its_linear_model_picks_out(corpus, tmp_path):
+    command = ["scan", str(corpus / "b.jsonl"), "--out", str(tmp_path), "--detector", "shipped", "--executor", "slurm"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    settings = plan.load(tmp_path).settings
+    assert (settings["linear"], settings["everywhere"], settings["detector"]) == ("shipped", True, ports.SHIPPED)
+    assert settings["linear_digest"] == linear.named("shipped").digest
 
 
 # -- the plan ---------------------------------------------------------------------------------------------------------

@@ -10,11 +10,17 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from etiology.backends.encoder import Encoder, Example, fit
 from etiology.core.errors import EtiologyError
+from etiology.embedded.prose import paragraphs
+from etiology.scan import linear
+from etiology.scan.linear import Linear
 
 UNSEEN: Final = ("office_agents", "letters", "tool_calls")
 UNSEEN_FILES: Final = ("enron1_mail.jsonl", "casino_negotiation.jsonl")
@@ -34,6 +40,14 @@ ORDINARY: Final[Mapping[str, tuple[str, str]]] = {
 hardly any coerces is an assumption (docs/log.md)."""
 OF_EACH: Final = 120
 """Texts of each public file that are trained on."""
+
+NARROW: Final = 40
+"""Words of the prefilter's window: of 25 to 120, the one that lost least of messages planted among prose."""
+RECALL: Final = 0.95
+PROSE: Final = 750
+"""Openings of paragraphs that the prefilter is fitted on; the others are there to measure it."""
+MANY: Final = 600
+"""Texts of each public file that the prefilter is fitted on: it learns what is ordinary."""
 
 Groups = dict[str, list[list[Example]]]
 
@@ -65,12 +79,35 @@ def trained(groups: Groups, ordinary: Mapping[str, Sequence[Example]], show: Cal
 
 def calibration(logits: Sequence[float], coercive: Sequence[bool]) -> tuple[float, float]:
     """Slope and offset of the logistic regression of the verdict on the logit."""
-    import numpy as np
     import statsmodels.api as sm
 
     found = sm.Logit(np.array(coercive, dtype=float), sm.add_constant(np.array(logits))).fit(disp=0)
     offset, slope = found.params
     return float(slope), float(offset)
+
+
+def prefilter(groups: Groups, ordinary: Mapping[str, Sequence[Example]], prose: Sequence[str]) -> Linear:
+    """The scan's linear stage: coercive texts against ordinary ones, so that what is near coercion goes on too.
+
+    It goes on from the score that RECALL of the held-out coercive texts reach.
+    """
+    known, held = parted(groups)
+    positive = _coercive(known)
+    negative = [e.text for name, examples in ordinary.items() if name not in UNSEEN_FILES for e in examples]
+    negative += prose
+    model = linear.fit([*positive, *negative], [True] * len(positive) + [False] * len(negative))
+    model = replace(model, window=NARROW)
+    return replace(model, least=float(np.quantile(linear.scores(model, _coercive(held)), 1 - RECALL)))
+
+
+def _coercive(groups: Groups) -> list[str]:
+    return [e.text for own in groups.values() for group in own for e in group if e.coercive]
+
+
+def prose() -> list[str]:
+    """Wikipedia's prose, in pieces of about the prefilter's window."""
+    found = paragraphs()[:PROSE]
+    return [" ".join(found[i : i + 3]) for i in range(0, len(found), 3)]
 
 
 def public(folder: Path, seed: int = 0, each: int = OF_EACH) -> dict[str, list[Example]]:

@@ -24,11 +24,14 @@ def scan(
     text: Annotated[list[str], typer.Option(help="Column of the text; again for another, joined to it.")] = ["text"],  # noqa: B006 - typer copies it
     identity: Annotated[str, typer.Option("--id", help="Column of the id.")] = "id",
     patterns: Annotated[Path | None, typer.Option(help="Cues, instead of those that ship.")] = None,
-    linear: Annotated[Path | None, typer.Option(help="A linear model; adds this stage.")] = None,
-    least: Annotated[float, typer.Option(help="Linear score from which a document goes on.")] = 0.0,
+    linear: Annotated[
+        str, typer.Option(help="A linear model's file, or 'shipped', which scores every document; adds this stage.")
+    ] = "",
+    least: Annotated[float | None, typer.Option(help="Linear score to go on from, instead of the model's own.")] = None,
     everywhere: Annotated[bool, typer.Option(help="Linear scores for documents without a cue too.")] = False,
     detector: Annotated[
-        str, typer.Option(help="module:factory of the last stage; 'shipped' is the judge that ships.")
+        str,
+        typer.Option(help="module:factory of the last stage, or 'shipped': the judge that ships, after 'linear'."),
     ] = "",
     target: Annotated[list[str], typer.Option(help="Class of the detector that counts.")] = [],  # noqa: B006
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
@@ -39,14 +42,17 @@ def scan(
     from etiology.scan import ports, start
     from etiology.scan.cascade import Settings
     from etiology.scan.inputs import Columns
+    from etiology.scan.linear import SHIPPED
 
+    # Cues alone miss most coercion: the judge that ships reads what the linear model that ships picks out.
+    chosen = linear or (SHIPPED if detector == SHIPPED else "")
     settings = Settings(
         columns=Columns(tuple(text), identity),
         patterns=_absolute(patterns),
-        linear=_absolute(linear),
-        everywhere=everywhere,
+        linear=chosen if chosen in {"", SHIPPED} else _absolute(Path(chosen)),
+        everywhere=everywhere or chosen == SHIPPED,
         least=least,
-        detector=ports.SHIPPED if detector == "shipped" else detector,
+        detector=ports.SHIPPED if detector == SHIPPED else detector,
         targets=tuple(target),
     )
     start.begin(corpus, out, settings, tasks)

@@ -60,7 +60,9 @@ REASONS: Final = ("no text that can be read", "blank", "no cue", "linear score t
 
 @dataclass(frozen=True)
 class Settings:
-    """Which stages there are. ``patterns`` and ``linear`` are files ('' is what ships, and none).
+    """Which stages there are. ``patterns`` and ``linear`` are files ('' is what ships, and none; or 'shipped').
+
+    ``least`` None: what the linear model itself goes on from.
 
     ``targets``: the detector's classes that count; none given means its first.
     """
@@ -69,7 +71,7 @@ class Settings:
     patterns: str = ""
     linear: str = ""
     everywhere: bool = False
-    least: float = 0.0
+    least: float | None = None
     detector: str = ""
     targets: tuple[str, ...] = ()
 
@@ -78,7 +80,7 @@ class Settings:
         return {
             **asdict(self),
             "patterns_digest": patterns.read(Path(self.patterns) if self.patterns else None).digest,
-            "linear_digest": linear.load(Path(self.linear)).digest if self.linear else "",
+            "linear_digest": linear.named(self.linear).digest if self.linear else "",
             "detector_digest": ports.digest(self.detector) if self.detector else "",
         }
 
@@ -108,7 +110,7 @@ class Cascade:
 
     @cached_property
     def linear(self) -> linear.Linear | None:
-        return linear.load(Path(self.settings.linear)) if self.settings.linear else None
+        return linear.named(self.settings.linear) if self.settings.linear else None
 
     @cached_property
     def detector(self) -> ports.Loaded | None:
@@ -153,7 +155,8 @@ class Cascade:
         chosen = np.flatnonzero(texts.lengths > 0) if self.settings.everywhere else cued
         windows = self.linear(texts, chosen)
         found.keep(chosen, windows)
-        left: NDArray[np.intp] = chosen[windows.score >= self.settings.least]
+        least = self.linear.least if self.settings.least is None else self.settings.least
+        left: NDArray[np.intp] = chosen[windows.score >= least]
         found.stage[chosen] = STAGES.index("linear")
         return left
 
@@ -216,7 +219,11 @@ def _passages(size: int, spans: Sequence[Span], window: tuple[int, int] | None) 
         else:
             around.append((max(0, span.start - AROUND), min(size, span.end + AROUND), 1))
     dense = [(a, b) for a, b, _ in sorted(around, key=lambda p: -p[2])]
-    return ([window] if window else [])[:1] + dense[: PASSAGES - bool(window)]
+    if window is None:
+        return dense[:PASSAGES]
+    # A window may be a few words only: a detector needs to see what they answer.
+    start, end = window
+    return [(max(0, start - AROUND // 2), min(size, end + AROUND // 2)), *dense[: PASSAGES - 1]]
 
 
 def _table(piece: Piece, texts: Texts, shard: str, spans: Mapping[int, list[Span]], found: Found, policy: str) -> Any:

@@ -26,6 +26,9 @@ from etiology.scan.matching import INSTALL
 from etiology.scan.texts import Texts, texts_of
 
 BITS: Final = 18
+SHIPPED: Final = "shipped"
+SHIPPED_FILE: Final = Path(__file__).with_name("prefilter.npz")
+"""Written by `etiology detector prefilter`; docs/detector.md says on which texts."""
 WINDOW: Final = 120
 """Words: about what the encoder reads."""
 
@@ -42,16 +45,17 @@ LETTER[65:91] = range(97, 123)
 
 @dataclass(frozen=True)
 class Linear:
-    """``weights`` [2^bits] float32 and ``bias``, in logits; ``window`` in words."""
+    """``weights`` [2^bits] float32 and ``bias``, in logits; ``window`` in words; ``least``: a score to go on from."""
 
     weights: NDArray[np.float32]
     bias: float
     window: int = WINDOW
+    least: float = 0.0
 
     @property
     def digest(self) -> str:
         made = hashlib.sha256(self.weights.tobytes())
-        made.update(repr((self.bias, self.window)).encode())
+        made.update(repr((self.bias, self.window, self.least)).encode())
         return made.hexdigest()[:16]
 
     def __call__(self, texts: Texts, chosen: NDArray[np.intp]) -> "Windows":
@@ -66,7 +70,8 @@ class Linear:
     def save(self, path: Path) -> None:
         """Write it as .npz; weights as float16."""
         made = BytesIO()
-        np.savez_compressed(made, weights=self.weights.astype(np.float16), bias=self.bias, window=self.window)
+        weights = self.weights.astype(np.float16)
+        np.savez_compressed(made, weights=weights, bias=self.bias, window=self.window, least=self.least)
         path.write_bytes(made.getvalue())
 
 
@@ -79,12 +84,17 @@ class Windows:
     end: NDArray[np.int64]
 
 
+def named(name: str) -> Linear:
+    """The model that ships, by 'shipped', or that of a file."""
+    return load(SHIPPED_FILE if name == SHIPPED else Path(name))
+
+
 def load(path: Path) -> Linear:
     """A model that `Linear.save` wrote."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             weights = kept["weights"].astype(np.float32)
-            model = Linear(weights, float(kept["bias"]), int(kept["window"]))
+            model = Linear(weights, float(kept["bias"]), int(kept["window"]), float(kept["least"]))
     except (OSError, ValueError, KeyError) as problem:
         raise ScanError(f"{path}: not a linear model ({problem}); give a file that linear.save wrote") from problem
     if weights.ndim != 1 or len(weights) & (len(weights) - 1) or not 0 < model.window < 100_000:
@@ -103,6 +113,12 @@ def fit(texts: Sequence[str], labels: Sequence[bool], epochs: int = 20, rate: fl
     order = np.stack([np.random.default_rng(i).permutation(len(texts)) for i in range(epochs)])
     bias = _train(packed.data, packed.offsets, LETTER, truth, weight, order, weights, WINDOW, rate, l2)
     return Linear(weights.astype(np.float16).astype(np.float32), float(bias))
+
+
+def scores(model: Linear, texts: Sequence[str]) -> NDArray[np.float32]:
+    """[texts] the probability of each one's best window."""
+    packed = texts_of(strings(texts, pa.large_string()))
+    return model(packed, np.arange(len(packed))).score
 
 
 def _best_windows(*arguments: Any) -> None:
