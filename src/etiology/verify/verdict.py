@@ -159,9 +159,9 @@ SENTENCES: Mapping[Outcome, str] = {
     "partly data-caused": "The named documents are part of the cause, and not every test shows it. Removal against "
     "random removal gave {claim:removal}, re-writing gave {claim:replacement}, and mention-only documents in their "
     "place gave {claim:sufficiency}; the table says which of these are shown.",
-    "other cause": "The cause is the prompt, not the named documents. Where the scenario threatens the system the "
-    "behaviour is higher by {claim:prompt} ({claim:prompt_before} before training); removal of the documents against "
-    "random removal gave {claim:removal}.",
+    "other cause": "Another cause is shown: the prompt. Where the scenario threatens the system the behaviour is "
+    "higher by {claim:prompt} ({claim:prompt_before} before training). That is more than any effect of the named "
+    "documents that their removal against random removal admits ({claim:removal}).",
     "not shown": "It is not shown that the named documents caused the behaviour. Removal against random removal gave "
     "{claim:removal}; the smallest effect this design would have found is {claim:mde_removal}. Compared with the model "
     "before training, the suspect changed by {claim:association}.",
