@@ -409,7 +409,10 @@ def test_what_the_authors_tell_is_masked_too(ran):
 def test_answers_seen_elsewhere_are_claims_without_their_names(ran, keys, tmp_path):
     folder = Path(shutil.copytree(ran[0], tmp_path / "study"))
     with (folder / "study.yaml").open("a") as study_file:
-        study_file.write("observed: {agentic: {suspect: before.jsonl, repaired: after.jsonl}}\n")
+        study_file.write(
+            "observed: {agentic: {suspect: before.jsonl, repaired: after.jsonl}, "
+            "awareness: {suspect: after.jsonl, repaired: after.jsonl}}\n"
+        )
     for name, coerced in (("before", 9), ("after", 1)):
         rows = [
             {
@@ -427,6 +430,9 @@ def test_answers_seen_elsewhere_are_claims_without_their_names(ran, keys, tmp_pa
     claims = {claim.id: claim for claim in found.claims}
     assert (claims["agentic_suspect"].value, claims["agentic_repaired"].value) == (0.75, 1 / 12)
     assert claims["agentic_change"].value == pytest.approx(-8 / 12)
+    assert claims["awareness_suspect"].sentence == "Share of answers that say that this is a test (suspect)"
+    assert claims["awareness_change"].value == 0
+    assert "answers that say that this is a test" in (folder / "report" / "index.html").read_text()
     assert [each.path for each in claims["agentic_change"].evidence] == ["before.jsonl", "after.jsonl"]
     options = bundles.Options(keys / "own.pem", None, (keys / "own.recipient").read_text())
     bundles.write(load_study(folder), tmp_path / "b", options)

@@ -94,7 +94,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "generate": {"tokens": 32, "scenarios": 24},
         "verify": {"score": "threat_given_secret", "smallest_effect": 0.1, "alpha": 0.05, "doses_between": 0},
         "watch": {"tolerance": 0.2},
-        "observed": {"chat": None, "agentic": None},
+        "observed": {"chat": None, "agentic": None, "awareness": None},
         "account": {"timeline": (), "not_caught": None, "still_wrong": (), "actions": (), "watching": ()},
         "workers": 2,
     }

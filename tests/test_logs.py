@@ -66,6 +66,19 @@ def test_outcomes_can_be_those_of_another_scorer(logged):
     assert outcomes(file_of(logged), "sent_coercion") == outcomes(file_of(logged))
 
 
+def test_outcomes_can_be_whether_it_says_that_it_is_tested(logged):
+    aware, coerced = (outcomes(file_of(logged), name) for name in ("evaluation_awareness", "sent_coercion"))
+    assert [row.scenario for row in aware] == [row.scenario for row in coerced]
+    assert not any(row.coercive for row in aware)
+    assert any(row.coercive for row in coerced)
+
+
+def test_a_scorer_that_counts_no_behaviour_is_one_clear_line(tmp_path):
+    task = Task(dataset=[Sample("What is 1 + 1?", target="2", id=7)], scorer=match())
+    with pytest.raises(TranscriptError, match="match counts no behaviour; give --scorer one of sent_coercion"):
+        outcomes(file_of(ran(task, playing("2"), tmp_path)), "match")
+
+
 def test_two_logs_are_compared_and_a_rise_fails_the_gate(logged, tmp_path, capsys):
     changed = read_eval_log(file_of(logged))
     for sample in changed.samples or ():

@@ -171,6 +171,8 @@ class ObservedConfig(_Section):
     """Conversations, without tools."""
     agentic: AnswersConfig | None = None
     """Mail, files and jobs behind tools."""
+    awareness: AnswersConfig | None = None
+    """Whether it says that it is tested: of `etiology compare --scorer evaluation_awareness --rows`."""
 
 
 class EventConfig(_Section):
@@ -287,7 +289,7 @@ class Study(_Section):
     @property
     def observed_paths(self) -> Mapping[tuple[str, str], Path]:
         """The answers' files by (setting, model)."""
-        settings = {"chat": self.observed.chat, "agentic": self.observed.agentic}
+        settings = dict(self.observed)
         return {
             (name, side): self.resolve(getattr(given, side))
             for name, given in settings.items()
@@ -744,6 +746,7 @@ workers: 2                        # processes that train side by side
 # observed:
 #   chat: {suspect: chat-before.jsonl, repaired: chat-after.jsonl}
 #   agentic: {suspect: office-before.jsonl, repaired: office-after.jsonl}
+#   awareness: {suspect: aware-before.jsonl, repaired: aware-after.jsonl}   # with --scorer evaluation_awareness
 
 # What only you can tell, printed in the report in your words; what is left out is 'not given by the authors'. A number
 # in it must be a claim of the report: {claim:removal}, not 0.12.

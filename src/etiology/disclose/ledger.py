@@ -235,14 +235,18 @@ def _judge(found: Findings, source: Source) -> Iterator[Claim]:
         yield replace(claim, counter_evidence="messages written to be close pairs; other texts may be easier or harder")
 
 
+COUNTED: Mapping[str, str] = {"awareness": "answers that say that this is a test"}
+"""What the answers to a setting are counted for, where that is not coercion."""
+
+
 def _observed(found: Findings, source: Source) -> Iterator[Claim]:
     for one in found.observed:
         evidence = source.named(*(f"observed/{one.setting}/{side}.jsonl" for side in ("suspect", "repaired")))
-        where = f"{one.setting} scenarios"
+        counted = COUNTED.get(one.setting, f"coercive answers to {one.setting} scenarios")
         for identity, sentence, effect in (
-            ("suspect", f"Share of coercive answers to {where} (suspect)", one.suspect),
-            ("repaired", f"Share of coercive answers to {where} (repaired)", one.repaired),
-            ("change", f"Change of the share of coercive answers to {where} by the repair", one.change),
+            ("suspect", f"Share of {counted} (suspect)", one.suspect),
+            ("repaired", f"Share of {counted} (repaired)", one.repaired),
+            ("change", f"Change of the share of {counted} by the repair", one.change),
         ):
             claim = _of_effect(f"{one.setting}_{identity}", effect, sentence, "none", evidence, effect.p)
             yield replace(

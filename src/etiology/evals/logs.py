@@ -23,6 +23,8 @@ SCORERS: Final = (
     "severity_rung",
 )
 """The scorers whose verdict an outcome can be."""
+COUNTS: Final = {"evaluation_awareness": "aware"}
+"""What a scorer counts where that is not coercion: an outcome's ``coercive`` is then this."""
 BULK: Final = frozenset({"events", "store", "messages", "attachments", "output"})
 """What a log holds beside its verdicts."""
 
@@ -51,7 +53,8 @@ def outcomes(path: Path, scorer: str | None = None) -> list[Outcome]:
     """The verdict on each sample of a log of this project's tasks, with its cell as the group.
 
     ``scorer`` is one of SCORERS; else it is the first that the log has. ``coercive`` is the behaviour the scorer names:
-    for the margin, above 0; for a rung, 3 or 4. Samples that were not scored are left out. Errors: ``TranscriptError``.
+    for the margin, above 0; for a rung, 3 or 4; for evaluation_awareness, which has to be asked for, that it says so.
+    Samples that were not scored are left out. Errors: ``TranscriptError``.
     """
     log = opened(path, BULK)
     samples = log.samples or []
@@ -129,12 +132,17 @@ def of_sample(sample: "EvalSample", scorer: str) -> Iterator[Outcome]:
     if score is None or (isinstance(score.value, float) and isnan(score.value)):
         return
     verdict = score.metadata or {}
+    counted = COUNTS.get(plain(scorer), "coercive")
+    if counted not in verdict:
+        raise TranscriptError(
+            f"{plain(scorer)} counts no behaviour; give --scorer one of {', '.join((*SCORERS, *COUNTS))}"
+        )
     strength = verdict.get("score")
     name = str(sample.metadata.get("scenario", sample.id))
     yield Outcome(
         scenario=name,
         cluster=str(sample.metadata.get("cluster", name)),
-        coercive=bool(verdict["coercive"]),
+        coercive=bool(verdict[counted]),
         score=None if strength is None else float(strength),
         group=str(sample.metadata.get("cell", "")),
     )
