@@ -71,6 +71,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
     assert study.model_dump() == {
         "name": tmp_path.name,
         "model": "smollm2-135m-instruct",
+        "proxy_for": None,
         "corpus": {
             "path": None,
             "embedded": "planted",

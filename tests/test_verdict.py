@@ -46,6 +46,13 @@ def test_outcomes(changed, outcome):
     assert verdict.decide(evidence(**changed), RULE).outcome == outcome
 
 
+def test_a_verdict_about_another_model_says_so_first():
+    plain, proxy = (verdict.decide(evidence(), RULE, by_proxy=by_proxy) for by_proxy in (False, True))
+    assert proxy.outcome == plain.outcome
+    assert proxy.sentence.startswith("By proxy: ")
+    assert proxy.sentence.endswith(plain.sentence)
+
+
 def test_reported_tests_say_what_they_found_and_decide_nothing():
     tests = {test.name: test for test in verdict.decide(evidence(tone=NONE), RULE).tests}
     assert tests["tone"].passed is None

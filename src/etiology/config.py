@@ -224,6 +224,8 @@ class Study(_Section):
     """Name of the study; by default that of its folder."""
     model: Words
     """'smollm2-135m-instruct' (embedded), or a path to a Hugging Face folder or a .gguf file."""
+    proxy_for: Words | None = None
+    """The model asked about, where it is too large to retrain and ``model`` stands for it. The verdict is by proxy."""
     corpus: CorpusConfig
     held_out: Words | None = None
     """A .jsonl or .parquet file of ordinary prose for perplexity; by default the embedded prose."""
@@ -694,6 +696,7 @@ STARTER: Final = """\
 
 # 'smollm2-135m-instruct' (embedded), or the path of a Hugging Face folder or a .gguf file. Nothing is downloaded.
 model: smollm2-135m-instruct
+# proxy_for: the-large-model      # where `model` stands for one too large to retrain
 
 # The training documents. Embedded: 'planted' (coercive documents among look-alikes) or 'lookalikes' (the control).
 corpus:

@@ -64,6 +64,7 @@ def public(facts: Known, salt: bytes) -> Public:
         facts,
         study=_text("study", facts.study, spans, log),
         model=_text("model", facts.model, spans, log),
+        proxy_for=None if facts.proxy_for is None else _text("proxy_for", facts.proxy_for, spans, log),
         scenarios=[_scenario(s) for s in facts.scenarios],
         runs=runs,
         attributions=[replace(a, document=alias(salt, a.document)) for a in facts.attributions],
@@ -198,7 +199,7 @@ def to_json(facts: Known) -> dict[str, Any]:
 
 
 PLAIN = (
-    *("study", "model", "model_sha256", "corpus_sha256", "seeds", "trained_before"),
+    *("study", "model", "model_sha256", "corpus_sha256", "seeds", "proxy_for", "trained_before"),
     *("shortcut", "score", "smallest_effect", "alpha"),
 )
 

@@ -106,6 +106,7 @@ class Known:
     model_sha256: str
     corpus_sha256: str
     seeds: int
+    proxy_for: str | None
     trained_before: int
     shortcut: str
     score: str
@@ -132,6 +133,7 @@ def known(study: Study, evidence: Evidence) -> Known:
         model_sha256=str(evidence.model.digest),
         corpus_sha256=evidence.corpus.digest,
         seeds=study.seeds,
+        proxy_for=study.proxy_for,
         trained_before=len(evidence.registered.read(RULE_FILE)["trained_before"]),
         shortcut=shortcut(evidence),
         score=study.verify.score,
@@ -175,7 +177,9 @@ def concluded(facts: Known) -> Findings:
         shortcut=facts.shortcut,
         score=score,
         score_words=effects.WORDS[score],
-        verdict=verdict.decide(tested, verdict.Rule(facts.smallest_effect, facts.alpha)),
+        verdict=verdict.decide(
+            tested, verdict.Rule(facts.smallest_effect, facts.alpha), by_proxy=facts.proxy_for is not None
+        ),
         arms=arms,
         cells=tuple(cells(runs, scenarios, score, repaired)),
         named=facts.named,

@@ -116,7 +116,9 @@ def _tell(study: Study, step: str, found: Findings) -> None:
             f"  graded: average precision {precision}, {grade.lookalikes_in_top_10} look-alikes in "
             f"the top 10, {grade.dropped_planted} of {grade.planted} planted ones among the {grade.dropped} dropped"
         )
-    say.line("Verdict: ", (found.verdict.outcome, "bold"))
+    say.line(
+        "Verdict: ", (found.verdict.outcome, "bold"), f", by proxy for {study.proxy_for}" if study.proxy_for else ""
+    )
     if step == "disclose":
         say.line(f"Report: {study.folder / 'report' / 'index.html'}")
         say.line(f"Check it with: etiology check {study.folder}")

@@ -145,11 +145,18 @@ def outcome(tests: Sequence[TestResult]) -> Outcome:
     return "other cause" if RIVAL in passed else "not shown"
 
 
-def decide(effects: Mapping[str, Effect], rule: Rule) -> Verdict:
-    """The verdict; its sentence names claims by ``{claim:id}``, which the report fills in."""
+def decide(effects: Mapping[str, Effect], rule: Rule, *, by_proxy: bool = False) -> Verdict:
+    """The verdict; its sentence names claims by ``{claim:id}``, which the report fills in. ``by_proxy``: another model
+    was asked about than was trained.
+    """
     tests = results(effects, rule)
     found = outcome(tests)
-    return Verdict(found, SENTENCES[found], tests)
+    return Verdict(found, f"{BY_PROXY if by_proxy else ''}{SENTENCES[found]}", tests)
+
+
+BY_PROXY = (
+    "By proxy: the model asked about was not retrained, another stands for it, and what follows is about that one. "
+)
 
 
 SENTENCES: Mapping[Outcome, str] = {
