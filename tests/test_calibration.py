@@ -47,7 +47,18 @@ def test_the_sample_holds_each_stratum_and_is_drawn_once(scan):
         number, _, row = item.key.partition("#")
         assert item.text == scanning.rows(50, seed=int(number[0]))[int(row)]["text"]
         assert (item.score == -1) == (item.stratum == "no cue")
-    assert sample.sample(scan, 9, 5) == items
+    assert sample.sample(scan, 4, 5) == sample.sample(scan, 0, 0) == sample.kept(scan) == items
+
+
+def test_a_sample_may_grow_and_keeps_what_it_held(scan):
+    first = sample.sample(scan, 4, 7)
+    with pytest.raises(ScanError, match="another seed"):
+        sample.sample(scan, 9, 8)
+    assert sample.kept(scan) == first
+    more = sample.sample(scan, 9, 7)
+    assert {i.key for i in first} < {i.key for i in more}
+    assert sum(i.stratum == "no cue" for i in more) == 9
+    assert sample.sample(scan, 4, 7) == more
 
 
 def test_a_draw_is_even_over_the_stratum(scan):

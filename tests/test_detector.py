@@ -14,7 +14,6 @@ from etiology.backends.encoder import Encoder, Example
 from etiology.core.errors import EtiologyError, ModelError
 from etiology.core.kinds import KINDS
 from etiology.curate.texts import texts
-from etiology.embedded.prose import paragraphs
 from etiology.scan import linear
 
 NEVER = {"discussed", "good_ai", "control", "lookalike", "plain"}
@@ -57,7 +56,7 @@ def test_the_prefilter_that_ships_lets_on_what_is_near_coercion_and_stops_prose(
     _, held = detector.parted(detector.sources())
     coercive = [e.text for own in held.values() for group in own for e in group if e.coercive]
     assert np.mean(linear.scores(model, coercive) >= model.least) == pytest.approx(detector.RECALL, abs=0.01)
-    found = paragraphs()[detector.PROSE :]
+    found = detector.prose(fitted=False)
     prose = [" ".join(found[i : i + 5]) for i in range(0, len(found), 5)]
     assert np.mean(linear.scores(model, prose) >= model.least) < 0.15  # by chance as many as of the coercive ones
 

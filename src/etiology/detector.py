@@ -18,7 +18,7 @@ import numpy as np
 
 from etiology.backends.encoder import Encoder, Example, fit
 from etiology.core.errors import EtiologyError
-from etiology.embedded.prose import paragraphs
+from etiology.embedded.prose import whole
 from etiology.scan import linear
 from etiology.scan.linear import Linear
 
@@ -44,8 +44,6 @@ OF_EACH: Final = 120
 NARROW: Final = 40
 """Words of the prefilter's window: of 25 to 120, the one that lost least of messages planted among prose."""
 RECALL: Final = 0.95
-PROSE: Final = 750
-"""Openings of paragraphs that the prefilter is fitted on; the others are there to measure it."""
 MANY: Final = 600
 """Texts of each public file that the prefilter is fitted on: it learns what is ordinary."""
 
@@ -104,10 +102,9 @@ def _coercive(groups: Groups) -> list[str]:
     return [e.text for own in groups.values() for group in own for e in group if e.coercive]
 
 
-def prose() -> list[str]:
-    """Wikipedia's prose, in pieces of about the prefilter's window."""
-    found = paragraphs()[:PROSE]
-    return [" ".join(found[i : i + 3]) for i in range(0, len(found), 3)]
+def prose(*, fitted: bool) -> list[str]:
+    """Every second paragraph of Wikipedia's prose: those that the prefilter is fitted on, or the others."""
+    return whole()[0 if fitted else 1 :: 2]
 
 
 def public(folder: Path, seed: int = 0, each: int = OF_EACH) -> dict[str, list[Example]]:

@@ -52,7 +52,7 @@ def prefilter(
     if to.exists():
         raise EtiologyError(f"{to}: is there already; give a new file")
     ordinary = detector.public(public, each=detector.MANY)
-    model = detector.prefilter(detector.sources(), ordinary, detector.prose())
+    model = detector.prefilter(detector.sources(), ordinary, detector.prose(fitted=True))
     model.save(to)
     say.line(f"{to}: {to.stat().st_size / 1e6:.1f} MB; {detector.RECALL:.0%} of held-out texts score {model.least:.3f}")
 

@@ -65,7 +65,9 @@ def scan(
 
 def review(
     scanned: Annotated[Path, SCANNED],
-    each: Annotated[int, typer.Option(help="Documents of each stratum.", min=1)] = 40,
+    each: Annotated[
+        int | None, typer.Option(help="Documents of each stratum; 40 at first. More than before: draws more.", min=1)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the sample, when it is first drawn.")] = 0,
     by: Annotated[str, typer.Option(help="Whose labels these are.")] = "",
 ) -> None:
@@ -75,7 +77,7 @@ def review(
     from etiology.scan import review as reviewing
     from etiology.scan import sample
 
-    items = sample.sample(scanned, each, seed)
+    items = sample.sample(scanned, each or (0 if sample.kept(scanned) else 40), seed)
     path = scanned / "review" / "labels.jsonl"
     given = reviewing.review(items, path, by or getpass.getuser(), reviewing.keypress, Console())
     left = len(sample.remaining(items, sample.labels(path)))
@@ -105,7 +107,7 @@ def calibrate(
     if not (scanned / "review" / "sample.jsonl").exists():
         raise ScanError(f"{scanned}: no sample was drawn; run etiology review first")
     have = sample.labels(labels or scanned / "review" / "labels.jsonl")
-    items, counted = sample.sample(scanned, 0, 0), tuple(positive) or sample.POSITIVE
+    items, counted = sample.kept(scanned), tuple(positive) or sample.POSITIVE
     if precision is not None:
         found = calibrating.calibrate(scanned, items, have, precision, "precision", counted)
     else:

@@ -54,17 +54,22 @@ def opening(paragraph: str) -> str:
     return kept
 
 
-def paragraphs() -> list[str]:
-    """Every usable paragraph's opening, in a fixed shuffled order."""
+def whole() -> list[str]:
+    """Every paragraph of prose at its full length, in the extract's order."""
     root = ET.fromstring(bz2.decompress(extract_path().read_bytes()))  # noqa: S314 - a pinned package's own file
     texts = (node.text or "" for node in root.iter() if node.tag.endswith("}text"))
-    found = [
-        opening(paragraph)
+    return [
+        paragraph
         for text in texts
         if not text.lower().startswith("#redirect")
         for paragraph in plain(text)
         if len(paragraph) > LONGEST and paragraph[0].isalpha()
     ]
+
+
+def paragraphs() -> list[str]:
+    """Every usable paragraph's opening, in a fixed shuffled order."""
+    found = [opening(paragraph) for paragraph in whole()]
     kept = sorted({text for text in found if len(text) >= SHORTEST})
     random.Random("etiology/prose").shuffle(kept)
     return kept

@@ -118,4 +118,4 @@ def _remedy(found: Calibration) -> str:
     best = found.tried[0] if found.tried else None
     if found.of == "recall" and best is not None and best.recall < found.floor:
         return "too much is missed before the last stage; add cues, or scan with --everywhere"
-    return "label more documents, most of all those without a cue: few labels leave a wide interval"
+    return "few labels leave a wide interval; label more documents (etiology review --each N)"

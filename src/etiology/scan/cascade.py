@@ -131,7 +131,9 @@ class Cascade:
 
     def load(self) -> None:
         """Load every stage now, so that what is missing shows before any shard is begun."""
-        _ = self.matcher, self.linear, self.targets
+        _ = self.matcher, self.targets
+        if self.linear is not None:
+            linear.scores(self.linear, ["one"])  # which loads the compiled loop
 
     def __call__(self, piece: Piece, shard: str) -> Any:
         """The attributes [rows] of a piece."""

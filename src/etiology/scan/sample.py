@@ -2,12 +2,13 @@
 
 Strata: documents without any cue (the prefilter's misses); those that a later stage stopped; and those that were
 scored, in fifths of their score. Each stratum gives the same number, drawn at random, so that the rare ones are seen
-and the misses are measured. The sample is drawn once and kept: DIR/review/sample.jsonl; labels are added to
-DIR/review/labels.jsonl one by one, the last one of a document counts.
+and the misses are measured. The sample is drawn once, kept in DIR/review/sample.jsonl, and only ever added to; labels
+are added to DIR/review/labels.jsonl one by one, the last one of a document counts.
 """
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,16 +62,38 @@ _Drawn = tuple[float, int, int, float]
 
 
 def sample(folder: Path, each: int, seed: int) -> list[Item]:
-    """The sample of a scan: drawn now, or as it was drawn. Errors: ScanError where the scan is not done."""
+    """The sample of a scan: as it was drawn, or drawn now where there is none or ``each`` asks for more of a stratum.
+
+    With more drawn, what was drawn before stays in it, and its labels count on. Errors: ScanError where the scan is not
+    done, or the sample was drawn with another seed.
+    """
     path = folder / "review" / "sample.jsonl"
-    if path.exists():
-        return [Item(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    before = kept(folder)
+    if before and not _more(before, each):
+        return before
     rows = list(_drawn(folder, each, seed))
+    if {item.key for item in before} - {item.key for item in rows}:
+        raise ScanError(f"{path}: drawn with another seed; give that one to draw more")
     order = np.random.default_rng(seed + 1).permutation(len(rows))
     items = [rows[i] for i in order]  # so that a reviewer can't tell the stratum from the order
     with written(path) as making:
         making.write_text("".join(json.dumps(asdict(i), ensure_ascii=False) + "\n" for i in items), encoding="utf-8")
     return items
+
+
+def kept(folder: Path) -> list[Item]:
+    """The sample as it was drawn, or nothing."""
+    path = folder / "review" / "sample.jsonl"
+    if not path.exists():
+        return []
+    return [Item(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def _more(items: Sequence[Item], each: int) -> bool:
+    """Whether ``each`` of every stratum, or all there are, would be more than these."""
+    drawn = Counter(item.stratum for item in items)
+    sizes = {item.stratum: item.stratum_size for item in items}
+    return any(n < min(each, sizes[name]) for name, n in drawn.items())
 
 
 def _drawn(folder: Path, each: int, seed: int) -> Iterator[Item]:
