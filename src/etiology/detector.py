@@ -42,7 +42,7 @@ OF_EACH: Final = 120
 """Texts of each public file that are trained on."""
 
 NARROW: Final = 40
-"""Words of the prefilter's window: of 25 to 120, the one that lost least of messages planted among prose."""
+"""Words of the prefilter's window: a longer one loses messages that stand among prose (docs/log.md)."""
 RECALL: Final = 0.95
 MANY: Final = 600
 """Texts of each public file that the prefilter is fitted on: it learns what is ordinary."""
