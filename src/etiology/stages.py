@@ -459,7 +459,8 @@ def repair(
             else _given(bench, given, decided, dropped)
         )
     replacements = {recipes.REROLL: rewritten, recipes.MENTION: _mentions(bench, corpus, dropped)}
-    cached_replacements = _cache_replacements(bench, replacements)
+    # Where nothing was attributed there is nothing to replace: these arms then train on the corpus as it is.
+    cached_replacements = _cache_replacements(bench, replacements) if dropped else {}
     return by_arm(
         made
         | bench.workers.make(
@@ -468,7 +469,7 @@ def repair(
                     name,
                     recipes.replaced(order, stage.read("replaces.json")),
                     seed,
-                    {**own, "replacements": cached_replacements[name]},
+                    own | ({"replacements": cached_replacements[name]} if dropped else {}),
                 )
                 for seed in seeds
                 for name, stage in replacements.items()
