@@ -33,10 +33,11 @@ def json(value: object, indent: int | None = None) -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table with a frame."""
-    from rich.table import Table
+    """A table with a frame. The first column names the rows and is never cut."""
+    from rich.table import Column, Table
 
-    out = Table(*head)
+    first = max((len(on_one_line(row[0])) for row in rows), default=0)
+    out = Table(Column(head[0], min_width=first), *head[1:])
     for row in rows:
         out.add_row(*(Text(on_one_line(cell)) for cell in row))
     Console().print(out)
