@@ -139,9 +139,10 @@ MARKDOWN = (
 @example("".join(MARKDOWN[10:12]))
 @example("".join(MARKDOWN[12:14]))
 def test_hostile_text_can_not_break_the_files_or_forge_a_claim(text):
+    """Compared with a harmless word in the same places: names that are changed are no longer those of known arms."""
     found = realistic()
-    hostile = poisoned(found, without_digits(text))
-    clean, out = made(found), made(hostile)
+    hostile = poisoned(found, f"word{without_digits(text)}")
+    clean, out = made(poisoned(found, "word")), made(hostile)
     page, before = out["report/index.html"].decode(), clean["report/index.html"].decode()
     assert structure(Page(page)) == structure(Page(before))
     assert claims(page) == claims(before)

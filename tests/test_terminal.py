@@ -187,7 +187,7 @@ def test_run(text):
     arms = tuple(replace(arm, name=f"{arm.name}{text}") for arm in found.arms)
     tests = tuple(replace(test, name=f"{test.name}{text}", words=text) for test in found.verdict.tests)
     said = replace(found, arms=arms, verdict=replace(found.verdict, tests=tests))
-    study = type("Study", (), {"folder": Path("study")})()
+    study = type("Study", (), {"folder": Path("study"), "proxy_for": text})()
     out = printed(run._tell, study, "disclose", said)
     assert_harmless(out)
     assert sum(each.startswith("Verdict") for each in out.split("\n")) == 1
