@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 
 from etiology import stats
-from etiology.attribute import Instance, Settings, attribute, concept, engine, fuse, reading
+from etiology.attribute import Instance, Settings, attribute, concept, engine, fuse, reading, subspace
 from etiology.attribute.search import library_means
 from etiology.backends.cache import CachedDocument
 from etiology.backends.models import EMBEDDED, folder_of
@@ -45,6 +45,7 @@ from etiology.embedded import corpus, prose, scenarios
 
 Floats = NDArray[np.float64]
 PROJECTION = 16
+INDEXED = 32
 KINDS = ("near", "far", "pooled", "chat")
 
 
@@ -156,17 +157,20 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
     engine_queries = [engine.Query(a.packs, a.at_cut, (1.0, -1.0), "mean") for a in asked.values()]
     gradients = [engine.query_gradient(model, engine.frozen(model.tail), query) for query in engine_queries]
     words = {kind: [instance.completion for instance in each] for kind, each in world.queries.items()}
+    controls = {kind: [i.control for i in each if i.control] for kind, each in world.queries.items()}
     read = read_by_model(model, asked, documents)
     judged = np.array(reading.judged([m.document for m in world.made])[0])
     raw = totals(engine.token_scores(model, model.tail, documents, gradients, vocabulary=None))
     projected = rivals.Projected(model, model.tail, documents, PROJECTION, seed)
     curved = {kind: projected.scores(g) for kind, g in zip(KINDS, gradients, strict=True)}
+    indexed, index_speed = by_index(model, documents, gradients, seed)
     del gradients
     start = time.process_time()
     prepared = engine.prepare(model, model.tail, documents, engine_queries, vocabulary=None, seed=seed)
     preparing = time.process_time() - start
     tokens = engine.token_scores(model, model.tail, documents, prepared, vocabulary=None)
-    speeds = {**speed(model, documents, prepared[:1]), "preparing_cpu_s": preparing}
+    speeds = {**speed(model, documents, prepared[:1]), **index_speed, "preparing_cpu_s": preparing}
+    speeds["index_share_of_floor"] = speeds["index_tokens_cpu_s"] / speeds["floor_tokens_cpu_s"]
     out: dict[str, dict[str, Floats]] = {}
     for number, kind in enumerate(KINDS):
         whole = np.array([sum(float(s[number].sum()) for s in each) for each in tokens])
@@ -176,10 +180,12 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
             "random": rivals.by_chance(len(texts), seed),
             "BM25": rivals.bm25(texts, words[kind]),
             "MiniLM cosine": rivals.minilm(texts, words[kind]),
+            "words' classifier": rivals.classifier(texts, words[kind], controls[kind]),
             "judge (classifier)": judged,
             "gradient dot": raw[:, number],
             "gradient cosine": raw[:, number] / projected.norms,
             f"projected gradient, p={PROJECTION}": curved[kind],
+            f"index, p={INDEXED}": indexed[:, number],
             "K-FAC, whole document": whole,
             "K-FAC, strongest passage": passages,
             "concept, own": own,
@@ -190,10 +196,29 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
     del tokens, prepared
     apart = {kind: asked[kind].packs for kind in ("near", "far", "chat")}
     peer = rivals.kronfluence(model, documents, apart, world.folder / "kronfluence") if given.kronfluence else None
+    if given.kronfluence and peer is None:
+        print("kronfluence: not installed, so it is not in the table")
     for kind in KINDS if peer is not None else ():
         # the pooled queries are as many near ones as far ones
         out[kind]["kronfluence, EK-FAC"] = (peer["near"] + peer["far"]) / 2 if kind == "pooled" else peer[kind]
     return out, speeds
+
+
+def by_index(
+    model: SplitModel, documents: Sequence[CachedDocument], gradients: Sequence[dict[str, Any]], seed: int
+) -> tuple[Floats, dict[str, float]]:
+    """Scores [documents, kinds] of a stored index (a document counts as its highest sequence), and what it takes."""
+    tail = model.tail
+    directions = subspace.subspace(model, tail, documents, INDEXED, seed)
+    start = time.process_time()
+    rows = subspace.rows(model, tail, documents, directions)
+    tokens = sum(len(s.ids) for document in documents for s in document.sequences)
+    rate = tokens / (time.process_time() - start)
+    asked = np.stack([directions.query(gradient) for gradient in gradients])
+    out = np.full((len(documents), len(gradients)), -np.inf)
+    owner = [i for i, document in enumerate(documents) for _ in document.sequences]
+    np.maximum.at(out, owner, -(rows.astype(np.float32) @ asked.T))
+    return out, {"index_tokens_cpu_s": rate, "index_bytes_a_sequence": rows.nbytes / len(rows)}
 
 
 def fusions(own: Floats, library: Floats, judged: Floats, passages: Floats) -> dict[str, Floats]:
@@ -345,28 +370,39 @@ def rank_correlation(a: Floats, b: Floats) -> float:
 
 
 def tell(done: Sequence[Mapping[str, Any]]) -> None:
-    """Mean over the seeds, each kind of query; and who wins."""
+    """Mean over the seeds with 95 % intervals (Student's t), each kind of query; and who wins."""
     for kind in KINDS:
-        names = list(done[0]["rows"][kind])
         heads = ("AP", "R@n", "R@2n", "alike in 10", "LDS")
-        print(f"\n{kind} queries ({len(done)} seeds)\n{'':30}" + "".join(f"{head:>12}" for head in heads))
-        table = []
-        for name in names:
-            each = [one["rows"][kind][name] for one in done]
-            lds = [one["lds"][kind][name] for one in done if one["lds"]]
-            values = [float(np.mean([e[k] for e in each])) for k in ("ap", "recall_n", "recall_2n", "lookalikes_in_10")]
-            table.append((name, [*values, float(np.mean(lds)) if lds else float("nan")]))
-        for name, values in table:
-            print(f"{name:30}" + "".join(f"{value:12.2f}" for value in values))
-        best = max(table, key=lambda row: row[1][0])
-        print(f"highest AP: {best[0]}")
+        print(f"\n{kind} queries ({len(done)} seeds)\n{'':30}" + "".join(f"{head:>20}" for head in heads))
+        table = {}
+        for name in done[0]["rows"][kind]:
+            each = [one["rows"][kind][name] for one in done if name in one["rows"][kind]]
+            lds = [one["lds"][kind][name] for one in done if one["lds"] and name in one["lds"][kind]]
+            columns = [[e[k] for e in each] for k in ("ap", "recall_n", "recall_2n", "lookalikes_in_10")]
+            table[name] = [over_seeds(values) for values in (*columns, lds)]
+            print(f"{name:30}" + "".join(f"{text:>20}" for _, text in table[name]))
+        for number, head in ((0, "AP"), (4, "LDS")):
+            print(f"highest {head}: {max(table, key=lambda name: table[name][number][0])}")
     for one in done:
         found, speeds = one["cascade"], one["speed"]
         print(
             f"\nseed {one['seed']}: cascade AP {found['ap']:.2f}, price {found['price']:.2f} x forward and backward, "
             f"{found['cpu_s']:.0f} CPU-s; influence {speeds['influence_tokens_cpu_s']:.0f} tokens a CPU-s, "
-            f"{speeds['share_of_floor']:.2f} of forward and backward alone; peak {one['peak_mb']:.0f} MB"
+            f"{speeds['share_of_floor']:.2f} of forward and backward alone; indexing "
+            f"{speeds['index_share_of_floor']:.2f} of it, {speeds['index_bytes_a_sequence']:,.0f} bytes a sequence; "
+            f"peak {one['peak_mb']:.0f} MB"
         )
+
+
+def over_seeds(values: Sequence[float]) -> tuple[float, str]:
+    """(mean, with its interval in words); the interval is of Student's t over the seeds."""
+    from scipy.stats import t
+
+    mean = float(np.mean(values)) if values else float("-inf")
+    if len(values) < 2:
+        return mean, f"{mean:.2f}" if values else "-"
+    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
+    return mean, f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
 
 
 if __name__ == "__main__":

@@ -300,7 +300,7 @@ def test_a_long_document_is_shown_around_its_strongest_place():
     pieces = [("word ", 0.0)] * 1000
     pieces[700] = ("HERE ", 3.0)
     pieces[100] = ("not ", -9.0)
-    row = conclude.Row("a", 0, "f", 1, 1, 0, 0, 0, 0, 0, 0, 0, (), tuple(pieces), None, False)
+    row = conclude.Row("a", 0, "f", 1, 1, 0, 0, 0, 0, 0, 0, 0, None, None, (), tuple(pieces), None, False)
     shown = shown_of(row, ())
     assert shown.before
     assert shown.after
@@ -316,7 +316,13 @@ def test_memory_decides_how_many_layers_are_covered():
     assert 1 < tight.layers < 30
     assert tight.blocks >= 2
     assert 4 * tight.layers * (shape.factors + tight.blocks * shape.block) <= 2**30
-    assert price.scope(shape, 4, 8, 8.0) == price.Scope(4, 8)
+    assert price.scope(shape, 4, 8, 8.0) == price.Scope(4, 8, 26)
+    part = price.scope(shape, (10, 20), 8, 8.0)
+    assert part == price.Scope(11, 8, 10)
+    assert part.backward(shape) == 20
+    for wrong in ((20, 10), (0, 30), 31, 0):
+        with pytest.raises(ModelError, match="the model has 30; give 1 to 30"):
+            price.scope(shape, wrong, 8, 8.0)
 
 
 def test_the_factors_are_as_large_as_the_price_says(model_folder):

@@ -96,7 +96,7 @@ def test_k_fac_agrees_with_the_exact_fisher(parts, monkeypatch, name, least):
 
 def _only(name):
     everything = engine.linear_layers
-    return lambda model, tail: {name: everything(model, tail)[name]}
+    return lambda model, tail, blocks=None: {name: everything(model, tail, blocks)[name]}
 
 
 def test_blocks_prepared_apart_add_up_to_all(parts):

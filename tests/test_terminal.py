@@ -173,9 +173,9 @@ def test_the_gate_and_the_autonomy_sweep(folder, text):
 def test_attribute(text):
     row = Row(
         id=text, shard=0, file=text, row=0, rank=1, fused=1.0, concept=0.0, judged=0.0, influence=0.0, passage=0.0,
-        bm25=0.0, longest=0, spans=(), pieces=((text, 1.0),), interval=None, sampled=False,
+        bm25=0.0, longest=0, index=None, imported=None, spans=(), pieces=((text, 1.0),), interval=None, sampled=False,
     )  # fmt: skip
-    found = Found((row,), 1, 1, 0, 0, 1, 1, 0, 1, 1, 1, (), {}, 0.0)
+    found = Found((row,), 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 1, (), {}, 0.0)
     out = printed(attribute._tell, found, Path("out"))
     assert_harmless(out)
     assert len(out.rstrip("\n").split("\n")) == 3

@@ -1,13 +1,11 @@
 """What a run will take, estimated without loading a model: for ``--dry-run``."""
 
-import json
 import os
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
-from etiology.backends.models import folder_of
+from etiology.backends.models import config_of
 from etiology.config import Study
 from etiology.elicit.scenarios import read_scenarios
 from etiology.embedded import scenarios as embedded_scenarios
@@ -85,7 +83,7 @@ class Plan:
 
 def plan(study: Study) -> Plan:
     """The estimate for a study; a GPU is many times faster than this."""
-    settings = _settings(study)
+    settings = config_of(study.model_source)
     layers, width = settings["num_hidden_layers"], settings["hidden_size"]
     trained = layers if study.training.tail_layers == "all" else min(study.training.tail_layers, layers)
     layer = 4 * width * width + 3 * width * settings.get("intermediate_size", 4 * width)
@@ -116,13 +114,6 @@ def plan(study: Study) -> Plan:
         smallest_effect=study.verify.smallest_effect,
         pilot=pilot(study),
     )
-
-
-def _settings(study: Study) -> dict[str, Any]:
-    settings: dict[str, Any] = json.loads(
-        (Path(folder_of(study.model_source)) / "config.json").read_text(encoding="utf-8")
-    )
-    return settings
 
 
 def _scenarios(study: Study) -> int:

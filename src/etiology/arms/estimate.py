@@ -1,14 +1,12 @@
 """What a comparison of arms will take, estimated from sizes alone: for ``--dry-run``."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from etiology.arms.materials import ELICITED, PLAIN, TAGGED, Materials
 from etiology.arms.settings import Settings
-from etiology.backends.models import EMBEDDED, folder_of
+from etiology.backends.models import EMBEDDED, config_of
 from etiology.planning import BYTES_A_TOKEN, FORWARD_FLOPS, TOKENS_A_SCENARIO, TRAIN_FLOPS
 from etiology.repair import recipes, written
 
@@ -44,7 +42,7 @@ class Estimate:
 def estimate(model: str, read: Materials, settings: Settings) -> Estimate:
     """The estimate; the model's configuration is read, not its weights."""
     source = model if model == EMBEDDED else str(Path(model).resolve())
-    shape: dict[str, Any] = json.loads((folder_of(source) / "config.json").read_text(encoding="utf-8"))
+    shape = config_of(source)
     depth, width = shape["num_hidden_layers"], shape["hidden_size"]
     block = 4 * width * width + 3 * width * shape.get("intermediate_size", 4 * width)
     head = width * shape["vocab_size"]

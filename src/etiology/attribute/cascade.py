@@ -1,6 +1,7 @@
 """Which documents of anybody's corpus taught a behaviour? Read ``attribute`` from top to bottom.
 
 1. *Words*: every document is counted for exact spans and BM25; no model. Where ``read`` is given, the likest go on.
+   With ``index`` or ``scores``, those highest in these go on too.
 2. *Reading*: the model reads them up to two thirds of its depth, for the concept directions; the judge reads them too.
 3. *Influence*: exact K-FAC on the ``depth`` best, token by token.
 4. *Fusion* as in a study (etiology.attribute.fuse). What a step set aside is sampled, and the sample goes through to
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from etiology.attribute import conclude, counted, fuse, price, route
+from etiology.attribute import conclude, counted, fuse, imported, price, route
 from etiology.attribute.counted import Places
 from etiology.attribute.instances import Instance
 from etiology.attribute.parts import Cost, Parts
@@ -31,6 +32,7 @@ from etiology.core.values import Document
 if TYPE_CHECKING:
     from etiology.attribute.influencing import Influencing
 
+INDEXED: Final = "index"
 PREPARING: Final = "preparing"
 READ: Final = "reading"
 TAUGHT: Final = "influence"
@@ -55,6 +57,7 @@ def attribute(
     with Parts(Path(out), run.named()) as parts:
         run.counted = counted.count(parts, run.corpus, run.instances, run.settings.seed)
         show(counted.STEP, 1)
+        run.beforehand = beforehand(run, parts)
         way = route.by_words(run)
         found = read(run, parts, np.concatenate([way.read, way.unread]))
         way = route.by_reading(run, way, found)
@@ -76,6 +79,21 @@ def begin(
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
+
+
+def beforehand(run: Run, parts: Parts) -> dict[str, Any]:
+    """Scores of every document from an index or another tool; an index's are kept, with what they took."""
+    out = {}
+    if run.settings.scores is not None:
+        out["imported"] = imported.scores(run.settings.scores, run.counted, parts)
+    if run.settings.index is not None:
+        if not parts.has(INDEXED, 0):
+            from etiology.attribute.index import Index
+
+            index = Index(run.settings.index, run)
+            parts.write(INDEXED, 0, {"score": index.scores()}, index.cost)
+        out["index"] = parts.read(INDEXED, 0)["score"]
+    return out
 
 
 def read(run: Run, parts: Parts, places: Places) -> Read:
@@ -129,7 +147,7 @@ def influence(run: Run, parts: Parts, places: Places) -> None:
             "weights": [[weight for _, weight in one.pieces] for one in found],
         }
         tokens = sum(len(s.ids) for each in sequences for s in each)
-        flops = price.influence(run.shape, run.scope.layers, tokens)
+        flops = price.influence(run.shape, run.scope, tokens)
         parts.write(TAUGHT, number, columns, Cost(time.monotonic() - start, tokens, tokens, flops))
         run.show(TAUGHT, float(own[-1]) / len(run.counted))
     run.show(TAUGHT, 1)
@@ -153,7 +171,7 @@ def blocks(run: Run, parts: Parts, places: Places) -> None:
             "projections": [each.ravel() for each in along],
         }
         tokens = sum(len(s.ids) for each in sequences for s in each)
-        flops = price.influence(run.shape, run.scope.layers, tokens, len(run.blocks))
+        flops = price.influence(run.shape, run.scope, tokens, len(run.blocks))
         parts.write(BLOCKS, number, columns, Cost(time.monotonic() - start, 2 * tokens, tokens, flops))
     run.show(BLOCKS, 1)
 
@@ -177,7 +195,7 @@ def prepared(run: Run, parts: Parts) -> "Influencing":
     found = run.influencing
     if not parts.has(PREPARING, 1):
         tokens = found.factor_tokens + run.asked.tokens
-        of = (run.shape, run.scope.layers, found.factor_tokens, run.asked.tokens, len(run.blocks))
-        cost = Cost(time.monotonic() - start, tokens, tokens, price.preparing(*of))
+        flops = price.preparing(run.shape, run.scope, found.factor_tokens, run.asked.tokens)
+        cost = Cost(time.monotonic() - start, tokens, tokens, flops)
         parts.write(PREPARING, 1, {"tokens": [tokens]}, cost)
     return found

@@ -26,7 +26,8 @@ class Row:
     """One document that every step scored. Positive scores: removing it is expected to lower the behaviour.
 
     ``concept`` and ``judged`` are in standard deviations over the corpus, ``influence`` (of all tokens) and ``passage``
-    (of the strongest one) in the engine's units; ``longest`` is the words of its longest exact span. ``interval`` is
+    (of the strongest one) in the engine's units; ``longest`` is the words of its longest exact span; ``index`` and
+    ``imported``, where asked for, decide what goes on and are not in ``fused``. ``interval`` is
     there for the candidates. ``sampled``: it is here because a step that set it aside was checked.
     """
 
@@ -42,10 +43,18 @@ class Row:
     passage: float
     bm25: float
     longest: int
+    index: float | None
+    imported: float | None
     spans: tuple[tuple[int, int], ...]
     pieces: tuple[tuple[str, float], ...]
     interval: Interval | None
     sampled: bool
+
+    @property
+    def beforehand(self) -> dict[str, float]:
+        """Scores that were there before the model read, by name."""
+        each = {"index": self.index, "imported": self.imported}
+        return {name: score for name, score in each.items() if score is not None}
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Found:
     instances: int
     controls: int
     layers: int
+    first: int
     depth: int
     read: int
     lost: tuple[Lost, ...]
@@ -163,18 +173,19 @@ def conclude(run: Run, parts: Parts, way: Route, scored: Scored) -> Found:
         instances=len(run.instances),
         controls=sum(instance.control is not None for instance in run.instances),
         layers=run.scope.layers,
+        first=run.scope.first,
         depth=len(way.best),
         read=len(way.read),
         lost=(
             uncertain.lost("words", way.pruned, _of(scored, way.unread), bar),
             uncertain.lost("reading", way.passed, _of(scored, way.rest), bar),
         ),
-        costs=costs,
-        floor=price.floor(run.shape, run.scope.layers, tokens),
+        costs={step: cost for step, cost in costs.items() if cost.seconds},
+        floor=price.floor(run.shape, run.scope, tokens),
     )
 
 
-STEPS = ("words", "preparing", "reading", "influence", "blocks")
+STEPS = ("words", "index", "preparing", "reading", "influence", "blocks")
 
 
 def _of(scored: Scored, places: Places) -> list[float]:
@@ -206,6 +217,8 @@ def _rows(run: Run, parts: Parts, scored: Scored, order: Places, sampled: NDArra
             passage=float(scored.passage[i]),
             bm25=float(run.counted.bm25[place]),
             longest=int(run.counted.longest[place]),
+            index=_at(run, "index", place),
+            imported=_at(run, "imported", place),
             spans=tuple(spans),
             pieces=scored.pieces[i],
             interval=found.get(int(place)),
@@ -213,6 +226,13 @@ def _rows(run: Run, parts: Parts, scored: Scored, order: Places, sampled: NDArra
         )
         for rank, (i, place, (name, spans)) in enumerate(zip(order, places, known, strict=True), start=1)
     )
+
+
+def _at(run: Run, name: str, place: int) -> float | None:
+    """A document's score that was there beforehand."""
+    if name not in run.beforehand or np.isnan(run.beforehand[name][place]):
+        return None
+    return float(run.beforehand[name][place])
 
 
 def _intervals(run: Run, parts: Parts, scored: Scored) -> dict[int, Interval]:
@@ -270,7 +290,7 @@ def _record(row: Row, highlighted: bool) -> dict[str, Any]:
 def _schema() -> Any:  # noqa: ANN401 - an Arrow schema
     import pyarrow as pa
 
-    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), float | None: pa.float64(), bool: pa.bool_()}
     plain = [(name, kinds[kind]) for name, kind in Row.__annotations__.items() if kind in kinds]
     bounds = [(f"interval_{name}", kinds[kind]) for name, kind in Interval.__annotations__.items()]
     spans = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))

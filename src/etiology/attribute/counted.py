@@ -30,7 +30,8 @@ class Counted:
     """All documents [N] in the order of the corpus: ``shard`` and ``row`` (the row in its file), ``characters``, a
     random ``draw`` (uint64), ``bm25``, and the words of the ``longest`` span shared with a completion.
 
-    ``unusable`` rows held no text; ``cut`` documents were read in part.
+    ``whole_row`` is the row in the whole corpus, from 0. ``unusable`` rows held no text; ``cut`` documents were read in
+    part.
     """
 
     shard: NDArray[np.int64]
@@ -39,6 +40,7 @@ class Counted:
     draw: NDArray[np.uint64]
     bm25: NDArray[np.float32]
     longest: NDArray[np.int64]
+    whole_row: NDArray[np.int64]
     files: dict[int, str]
     unusable: int
     cut: int
@@ -117,7 +119,20 @@ def _weighed(parts: Parts, numbers: Sequence[int], words: Words) -> Counted:
     joined = {name: np.concatenate(values) for name, values in kept.items()}
     files = {n: str(each["file"]) for n, each in about.items()}
     unusable, cut = (sum(each[name] for each in about.values()) for name in ("unusable", "cut"))
-    return Counted(**joined, files=files, unusable=unusable, cut=cut)
+    whole_row = joined["row"] - 1 + _first_rows(joined["shard"], about)[joined["shard"]]
+    return Counted(**joined, whole_row=whole_row, files=files, unusable=unusable, cut=cut)
+
+
+def _first_rows(shards: NDArray[np.int64], about: dict[int, dict[str, Any]]) -> NDArray[np.int64]:
+    """By shard: how many rows the files before its own have."""
+    held = np.bincount(shards, minlength=max(about) + 1)
+    out, file, before, total = np.zeros(max(about) + 1, np.int64), None, 0, 0
+    for number in sorted(about):
+        if about[number]["file"] != file:
+            file, before = about[number]["file"], total
+        out[number] = before
+        total += int(held[number]) + int(about[number]["unusable"])
+    return out
 
 
 def _seen(parts: Parts, number: int) -> list[Seen]:

@@ -21,11 +21,14 @@ prepared with one set of factors and scored in one pass.
 Shapes: a [tokens, in], g [tokens, out], Q [out, in].
 """
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -102,10 +105,16 @@ def taped(layers: dict[str, nn.Linear], precision: torch.dtype = torch.float32) 
             handle.remove()
 
 
-def linear_layers(model: SplitModel, tail: nn.Module) -> dict[str, nn.Linear]:
-    """The attributed layers: every linear map in the tail's blocks."""
-    blocks = getattr(tail, model.blocks_name)
-    found = {name: module for name, module in blocks.named_modules() if isinstance(module, nn.Linear)}
+def linear_layers(model: SplitModel, tail: nn.Module, blocks: int | None = None) -> dict[str, nn.Linear]:
+    """The attributed layers: every linear map in the first ``blocks`` of the tail's blocks (None: in all of them).
+
+    Where the model carries a low-rank adapter (LoRA), its two maps A and B of a layer are what training changed, and
+    they alone are attributed.
+    """
+    kept = getattr(tail, model.blocks_name)[:blocks]
+    found = {name: module for name, module in kept.named_modules() if isinstance(module, nn.Linear)}
+    adapter = {name: module for name, module in found.items() if {"lora_A", "lora_B"} & set(name.split("."))}
+    found = adapter or found
     if not found:
         raise ModelError(f"{type(tail).__name__}: no linear layers to attribute to; this architecture is not supported")
     return found
@@ -147,10 +156,15 @@ def corpus_passes(
 
 
 def factors(
-    model: SplitModel, tail: nn.Module, head: Head, documents: Sequence[CachedDocument], seed: int
+    model: SplitModel,
+    tail: nn.Module,
+    head: Head,
+    documents: Sequence[CachedDocument],
+    seed: int,
+    blocks: int | None = None,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """For each layer (A [in, in], G [out, out]), averaged over the sample's tokens. Layers of one input share its A."""
-    layers = linear_layers(model, tail)
+    layers = linear_layers(model, tail, blocks)
     inputs: dict[str, Tensor] = {}
     outputs: dict[str, Tensor] = {}
     tokens = 0
@@ -177,13 +191,13 @@ def _add(sums: dict[str, Tensor], name: str, rows: Tensor) -> None:
     sums[name].addmm_(rows.T, rows)
 
 
-def query_gradient(model: SplitModel, tail: nn.Module, query: Query) -> dict[str, Tensor]:
+def query_gradient(model: SplitModel, tail: nn.Module, query: Query, blocks: int | None = None) -> dict[str, Tensor]:
     """Gradient of the behaviour for each layer [out, in], averaged over the scenarios.
 
     The behaviour of a scenario is sum_k contrast[k] * log p(continuation k), in nats (a token, where ``each`` is mean).
     """
     packs, hidden = query.packs, query.hidden
-    layers = linear_layers(model, tail)
+    layers = linear_layers(model, tail, blocks)
     total: dict[str, Tensor] = {}
     with taped(layers) as tape:
         for batch in batches_by_length([len(p.ids) for p in packs], BATCH):
@@ -205,9 +219,20 @@ def query_gradient(model: SplitModel, tail: nn.Module, query: Query) -> dict[str
 
 
 def sample(documents: Sequence[CachedDocument], tokens: int) -> list[CachedDocument]:
-    """Evenly spaced documents with about ``tokens`` supervised tokens; all of them where there are fewer."""
-    stride = max(1, round(sum(d.targets for d in documents) / tokens))
-    return list(documents[::stride])
+    """Random documents with about ``tokens`` supervised tokens; all of them where there are fewer.
+
+    Drawn by a hash of their tokens, so that the order of the corpus changes nothing.
+    """
+    mixed = sorted(documents, key=_draw)
+    before = itertools.accumulate((d.targets for d in mixed), initial=0)
+    return [document for document, count in zip(mixed, before, strict=False) if count < tokens]
+
+
+def _draw(document: CachedDocument) -> bytes:
+    digest = hashlib.blake2b(digest_size=8)
+    for sequence in document.sequences:
+        digest.update(np.array(sequence.ids, np.int64).tobytes())
+    return digest.digest()
 
 
 def damped_inverse(factor: Tensor) -> Tensor:
@@ -230,13 +255,17 @@ def prepare(
     *,
     vocabulary: Sequence[int] | None,
     seed: int,
+    blocks: int | None = None,
     tick: Callable[[float], Any] = lambda _: None,
 ) -> list[Prepared]:
-    """Each query's preconditioned gradient; the factors are those of ``documents`` (a sample of them, if many)."""
+    """Each query's preconditioned gradient; the factors are those of ``documents`` (a sample of them, if many).
+
+    ``blocks``: of the tail's, those from the first that are attributed (None: all).
+    """
     tail, head = frozen(tail), Head(model, vocabulary)
-    kronecker = factors(model, tail, head, documents, seed)
+    kronecker = factors(model, tail, head, documents, seed, blocks)
     tick(0.7)
-    gradients = [query_gradient(model, tail, query) for query in queries]
+    gradients = [query_gradient(model, tail, query, blocks) for query in queries]
     tick(0.8)
     out: list[Prepared] = [{} for _ in queries]
     solved: tuple[Tensor, Tensor] | None = None
@@ -275,7 +304,7 @@ def token_scores(
     ``precision`` is that of the products g Q a; they are summed in float32.
     """
     tail, head = frozen(tail), Head(model, vocabulary)
-    layers = linear_layers(model, tail)
+    layers = {name: layer for name, layer in linear_layers(model, tail).items() if name in prepared[0]}
     cast = [{name: matrix.to(precision) for name, matrix in one.items()} for one in prepared]
     flat: dict[int, Tensor] = {}
     with taped(layers, precision) as tape:

@@ -9,7 +9,6 @@ from etiology.attribute import price
 from etiology.attribute.instances import ANSWER, CONTEXT, Instance
 from etiology.attribute.library import messages
 from etiology.attribute.running import Settings
-from etiology.backends.models import folder_of
 from etiology.backends.shards import Corpus, open_corpus
 
 OPERATIONS: Final = 0.55e11
@@ -34,6 +33,7 @@ class Plan:
     tokens: int
     queries: int
     layers: int
+    first: int
     operations: float
     price: float
     minutes: float
@@ -47,7 +47,7 @@ class Plan:
         return [
             f"corpus        {self.files:,} files, {self.megabytes:,.1f} MB, about {self.tokens:,} tokens",
             f"queries       at most {self.queries}",
-            f"influence     of the last {self.layers} layers",
+            f"influence     of {self.layers} layers, from {self.first} (counted from 0)",
             f"operations    about {self.operations:.2g}, {self.price:.2f} times forward and backward of the corpus",
             f"time          about {self.minutes:,.0f} min on one core ({self.minutes_float32:,.0f} without bfloat16)",
             f"memory        about {self.memory_gb:.1f} GB",
@@ -57,7 +57,7 @@ class Plan:
 def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settings: Settings) -> Plan:
     """The plan of an attribution: sizes of files tell how many tokens there are."""
     source = open_corpus(Path(corpus), settings.text_column)
-    shape = price.shape_of(folder_of(model))
+    shape = price.shape_of(model)
     scope = price.scope(shape, settings.layers, min(settings.blocks, len(queries)), settings.memory)
     tokens = round(_characters(source) / price.CHARACTERS)
     asked = sum(_tokens(query) for query in queries)
@@ -69,11 +69,11 @@ def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settin
     each = min(tokens, settings.taught * settings.max_tokens)
     operations = (
         price.reading(shape, middle, tokens + round(library) + asked + factors, round(judged))
-        + price.preparing(shape, scope.layers, factors, asked, scope.blocks)
-        + price.influence(shape, scope.layers, each)
-        + price.influence(shape, scope.layers, min(tokens, 2 * settings.top * settings.max_tokens), scope.blocks)
+        + price.preparing(shape, scope, factors, asked)
+        + price.influence(shape, scope, each)
+        + price.influence(shape, scope, min(tokens, 2 * settings.top * settings.max_tokens), scope.blocks)
     )
-    matrices = 4 * scope.layers * (shape.factors + scope.blocks * shape.block) / 2**30
+    matrices = 4 * scope.layers * (shape.factors + scope.blocks * shape.taught) / 2**30
     whole = 4 * (shape.blocks * shape.block + shape.head) / 2**30
     return Plan(
         files=len(source.files),
@@ -81,8 +81,9 @@ def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settin
         tokens=tokens,
         queries=len(queries),
         layers=scope.layers,
+        first=scope.first,
         operations=operations,
-        price=operations / price.floor(shape, scope.layers, max(1, tokens)),
+        price=operations / price.floor(shape, scope, max(1, tokens)),
         minutes=operations / OPERATIONS / FASTER / 60,
         minutes_float32=operations / OPERATIONS / 60,
         memory_gb=matrices + 2 * whole + MEMORY_BESIDE,

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-CONTRAST = (1.0, -1.0)
-"""The completion, less the control where there is one."""
 AT_ONCE = 4_096
 """Tokens in a group: hidden states and what enters the layers are held for these."""
 
@@ -35,16 +33,19 @@ class Influencing:
     """Exact K-FAC for one run. ``blocks`` are prepared apart, ``pooled`` is all of them."""
 
     def __init__(self, run: "Run") -> None:
-        self.model, asked = run.model, run.asked
+        self.model = run.model
         self.sizes = [len(block) for block in run.blocks]
-        queries = [
-            engine.Query([asked.packs[i] for i in block], [asked.at_cut[i] for i in block], CONTRAST, "mean")
-            for block in run.blocks
-        ]
+        queries = [run.query(block) for block in run.blocks]
         sample = cached(self.model, [str(i) for i in range(len(run.sequences))], run.sequences)
         self.factor_tokens = sum(len(s.ids) for each in run.sequences for s in each)
         self.blocks = engine.prepare(
-            self.model, self.model.tail, sample, queries, vocabulary=None, seed=run.settings.seed
+            self.model,
+            self.model.tail,
+            sample,
+            queries,
+            vocabulary=None,
+            seed=run.settings.seed,
+            blocks=run.scope.layers,
         )
         self.pooled = engine.pooled(self.blocks, self.sizes)
 

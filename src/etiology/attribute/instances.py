@@ -26,6 +26,9 @@ CONTEXT: Final = 384
 ANSWER: Final = 256
 """Tokens of a completion or control that are read."""
 
+CONTRAST: Final = (1.0, -1.0)
+"""The completion, less the control where there is one."""
+
 
 @dataclass(frozen=True)
 class Instance:

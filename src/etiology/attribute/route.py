@@ -51,8 +51,11 @@ class Route:
 
 
 def by_words(run: Run) -> Route:
-    """Which documents the model reads: all, or the likest in words and a sample of the others."""
-    order, none = run.counted.by_words(), np.zeros(0, np.intp)
+    """Which documents the model reads: all, or the likest in words and a sample of the others. Where scores of all
+    documents are there beforehand, those highest in them and in words in turn.
+    """
+    orders = [run.counted.by_words(), *map(_ranked, run.beforehand.values())]
+    order, none = _once(np.stack(orders, axis=1).ravel()), np.zeros(0, np.intp)
     most = len(order) if run.settings.read is None else run.settings.read
     others = order[most:]
     unread = run.counted.drawn(others, run.settings.checked, last=True)
@@ -70,7 +73,9 @@ def scales(run: Run, route: Route, read: Read) -> tuple[Floats, Floats]:
 
 
 def by_reading(run: Run, route: Route, read: Read) -> Route:
-    """Which go on to influence: those with the longest exact spans, the best by what was read, and a sample."""
+    """Which go on to influence: those with the longest exact spans, those highest in each of the scores that were there
+    beforehand, the best by what was read, and a sample of the others.
+    """
     concept, judged = scales(run, route, read)
     chosen = np.isin(read.places, route.read)
     places, score = read.places[chosen], (concept + fuse.JUDGED_WEIGHT * judged)[chosen]
@@ -78,12 +83,24 @@ def by_reading(run: Run, route: Route, read: Read) -> Route:
     depth = min(run.settings.taught, len(places))
     quoting = np.lexsort((places, -score, -longest))[: depth // SPANS]
     quoting = quoting[longest[quoting] > 0]
-    ranked = np.lexsort((places, -score))
-    ranked = np.concatenate([quoting, ranked[~np.isin(ranked, quoting)]])
+    known = [_ranked(scores[places])[: depth // SPANS] for scores in run.beforehand.values()]
+    ranked = _once(np.concatenate([quoting, *known, np.lexsort((places, -score))]))
     best, others = places[ranked[:depth]], places[ranked[depth:]]
     rest = run.counted.drawn(others, run.settings.checked, last=True)
     return Route(route.read, route.unread, route.pruned, np.sort(best), rest, len(others))
 
 
+def _ranked(scores: Floats) -> Places:
+    """Which are the highest, in order; those without a score come last."""
+    return np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")
+
+
+def _once(places: Places) -> Places:
+    """Each of the places where it stands first."""
+    _, first = np.unique(places, return_index=True)
+    return places[np.sort(first)]
+
+
 SPANS = 4
-"""One in so many of the documents that go on to influence may do so for the exact spans it holds."""
+"""One in so many of the documents that go on to influence may do so for the exact spans it holds, and one in so many
+for each of the scores that were there beforehand."""

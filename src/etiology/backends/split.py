@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from etiology.backends.models import adapter_of
 from etiology.core.errors import ModelError
 
 SPLIT_TOLERANCE = 2e-3
@@ -50,11 +51,13 @@ def has_fast_bfloat16() -> bool:
 
 class SplitModel:
     """The cut model. ``tail`` holds the starting weights: copy it before training. ``bfloat16``: whether matrix
-    products are done in it (None: where that is fast).
+    products are done in it (None: where that is fast). ``merged``: an adapter's weights are added to the model's.
     """
 
-    def __init__(self, folder: Path, tail_layers: int | Literal["all"], bfloat16: bool | None = None) -> None:
-        self.whole, self.tokenizer = load_whole(folder)
+    def __init__(
+        self, folder: Path, tail_layers: int | Literal["all"], bfloat16: bool | None = None, *, merged: bool = True
+    ) -> None:
+        self.whole, self.tokenizer = load_whole(folder, merged=merged)
         self.blocks_name, blocks = _blocks(self.whole)
         self.depth = len(blocks)
         self.kept = self.depth if tail_layers == "all" else tail_layers
@@ -172,24 +175,54 @@ class SplitModel:
         return model.eval()
 
 
-def load_whole(folder: Path, precision: torch.dtype = torch.float32) -> tuple[Any, Any]:
-    """The model and its tokenizer, from disk alone."""
+def load_whole(folder: Path, precision: torch.dtype = torch.float32, *, merged: bool = True) -> tuple[Any, Any]:
+    """The model and its tokenizer, from disk alone. ``merged``: whether an adapter is added to the model's weights, or
+    kept as layers of its own.
+    """
+    adapter = adapter_of(folder)
+    if adapter is None:
+        model, tokenizer = _load(folder, folder, precision)
+    else:
+        own = any(folder.glob("tokenizer*"))
+        model, tokenizer = _load(adapter.below, folder if own else adapter.below, precision)
+        model = _adapted(folder, model, merged)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model.eval(), tokenizer
+
+
+def _adapted(folder: Path, model: Any, merged: bool) -> Any:  # noqa: ANN401
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise ModelError(f"{folder}: an adapter needs PEFT; run `pip install etiology[repair]`") from None
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+    except Exception as problem:
+        raise ModelError(f"{folder}: the adapter can't be loaded ({_first_line(problem)})") from problem
+    return adapted.merge_and_unload() if merged else adapted.base_model.model
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+
+
+def _load(folder: Path, words: Path, precision: torch.dtype) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(words), local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
             str(folder), local_files_only=True, dtype=precision, attn_implementation="sdpa"
         )
     except Exception as problem:
-        first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        raise ModelError(f"{folder}: the model can't be loaded ({first}); is the folder whole?") from problem
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    return model.eval(), tokenizer
+        raise ModelError(
+            f"{folder}: the model can't be loaded ({_first_line(problem)}); is the folder whole?"
+        ) from problem
+    return model, tokenizer
 
 
 def _blocks(model: Any) -> tuple[str, nn.ModuleList]:  # noqa: ANN401

@@ -14,6 +14,7 @@ from etiology.core.errors import StudyFileError
 if TYPE_CHECKING:
     from etiology.attribute import Instance, Settings
     from etiology.attribute.conclude import Found
+    from etiology.attribute.price import Layers
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +43,19 @@ def attribute(
         int | None, typer.Option(min=1, help="Documents the model reads, the likest in words; without it all.")
     ] = None,
     layers: Annotated[
-        str, typer.Option(help="Influence of the last so many layers; 'all': as many as memory holds.")
+        str,
+        typer.Option(help="Influence of the last so many layers, or a range such as 10-20; 'all': what memory holds."),
     ] = "all",
+    index: Annotated[
+        Path | None, typer.Option(help="A folder with an index of the corpus: made there once, then used by any query.")
+    ] = None,
+    dims: Annotated[int, typer.Option(min=1, help="Directions that an index keeps of each side of a layer.")] = 32,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            help="Scores by another tool: bergson's folder, or a table of id and score (positive: taught it)."
+        ),
+    ] = None,
     behaviour: Annotated[
         Literal["coercion", "any"], typer.Option(help="'any' leaves out what knows of coercion alone.")
     ] = "coercion",
@@ -81,6 +93,9 @@ def attribute(
         precision=precision,
         seed=seed,
         text_column=text_column,
+        index=index,
+        dims=dims,
+        scores=scores,
     )
     if dry_run:
         _estimate(model, queries, corpus, settings, as_json)
@@ -90,11 +105,14 @@ def attribute(
         _attribute(model, read_queries(queries, everything=everything), corpus, out, settings, as_json)
 
 
-def _layers(given: str) -> int | Literal["all"]:
+def _layers(given: str) -> "Layers":
+    first, dash, last = given.partition("-")
     if given == "all":
         return "all"
+    if dash and first.isdecimal() and last.isdecimal():
+        return int(first), int(last)
     if not given.isdecimal():
-        raise StudyFileError(f"--layers {given!r}: give a number of layers, or 'all'")
+        raise StudyFileError(f"--layers {given!r}: give a number of layers, a range such as 10-20, or 'all'")
     return int(given)
 
 
