@@ -325,6 +325,19 @@ def test_memory_decides_how_many_layers_are_covered():
             price.scope(shape, wrong, 8, 8.0)
 
 
+def test_a_range_of_layers(model_folder, corpus, tmp_path):
+    """Of the tiny model's two, the lower one alone: influence is not that of the upper or of both."""
+    found = {}
+    for layers in ((0, 0), (1, 1), "all"):
+        settings = dataclasses.replace(SMALL, depth=1000, layers=layers)
+        found[layers] = attribute(model_folder, QUERIES, corpus, tmp_path / str(layers), settings)
+    assert [(each.first, each.layers) for each in found.values()] == [(0, 1), (1, 1), (0, 2)]
+    lower, upper, both = ({row.id: row.influence for row in each.rows} for each in found.values())
+    assert [both[name] for name in both] == pytest.approx(
+        [lower[name] + upper[name] for name in both], rel=0.02, abs=0.01
+    )
+
+
 def test_the_factors_are_as_large_as_the_price_says(model_folder):
     from etiology.attribute import engine
     from etiology.backends.split import SplitModel
@@ -352,6 +365,11 @@ def etiology(*arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
+def scores(folder):
+    (folder / "s.csv").write_text("id,score\n" + "".join(f"{row['id']},1\n" for row in ROWS[::2]))
+    return folder / "s.csv"
+
+
 def test_the_command(model_folder, corpus, tmp_path):
     queries = tmp_path / "q.jsonl"
     rows = [{"id": q.id, "prompt": q.prompt, "completion": q.completion, "control": q.control} for q in QUERIES]
@@ -364,6 +382,16 @@ def test_the_command(model_folder, corpus, tmp_path):
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert [KINDS[row["id"]] for row in found["documents_by_rank"]].count("planted") >= 3
+    more = ("--layers", "0-1", "--index", tmp_path / "index", "--dims", "8", "--scores", scores(tmp_path))
+    planned = etiology(*given, *more, "--out", tmp_path / "more", "--dry-run")
+    assert "index         at least" in planned.stdout
+    result = etiology(*given, *more, "--out", tmp_path / "more")
+    assert result.returncode == 0, result.stderr
+    table = pq.read_table(tmp_path / "more" / "attributions.parquet").to_pylist()
+    assert {row["imported"] for row in table} == {1.0, None}
+    assert all(row["index"] is not None for row in table)
+    wrong = etiology(*given, "--out", tmp_path / "wrong", "--layers", "1-x")
+    assert (wrong.returncode, "a range such as 10-20" in wrong.stderr) == (2, True)
     refused = etiology(*given, "--out", tmp_path / "out", "--seed", "1")
     assert refused.returncode == 2
     assert "another seed" in refused.stderr

@@ -17,8 +17,8 @@ from etiology.core.values import Document
 CONTRAST = (1.0, -1.0)
 
 
-def opened(folder, bfloat16):
-    model = SplitModel(folder, 1, bfloat16)
+def opened(folder, bfloat16, layers=1):
+    model = SplitModel(folder, layers, bfloat16)
     texts = [row["text"] for row in toy.documents()[:14]]
     encoded = [tuple(encode_document(model.tokenizer, Document(str(i), text), 64)) for i, text in enumerate(texts)]
     hidden, middle = trunk_states(model, [s[0].ids for s in encoded])
@@ -97,6 +97,35 @@ def test_k_fac_agrees_with_the_exact_fisher(parts, monkeypatch, name, least):
 def _only(name):
     everything = engine.linear_layers
     return lambda model, tail, blocks=None: {name: everything(model, tail, blocks)[name]}
+
+
+def test_chosen_layers_are_scored_as_they_are_among_all(model_folder):
+    """The first layer of two: the same tokens, hidden states and backward pass, and the other layer's part left out."""
+    model, documents, query = opened(model_folder, bfloat16=False, layers=2)
+
+    def by_layer(blocks):
+        ready = engine.prepare(model, model.tail, documents, [query], vocabulary=None, seed=0, blocks=blocks)[0]
+        return [{name: matrix for name, matrix in ready.items() if name.startswith(f"{place}.")} for place in (0, 1)]
+
+    whole, first = by_layer(None), by_layer(1)
+    assert first[0].keys() == whole[0].keys()
+    assert not first[1]
+    assert all(torch.allclose(first[0][name], whole[0][name], rtol=1e-4, atol=1e-7) for name in first[0])
+    each = [totals(model, documents, [part]) for part in (whole[0], whole[1])]
+    assert totals(model, documents, [first[0]]) == pytest.approx(each[0], rel=1e-4, abs=1e-6)
+    assert totals(model, documents, [whole[0] | whole[1]]) == pytest.approx(sum(each), rel=1e-4, abs=1e-6)
+
+
+def test_the_order_of_the_documents_does_not_choose_the_sample(parts, monkeypatch):
+    """A sample that went by places would change the factors, and every score with them."""
+    model, documents, query = parts
+    monkeypatch.setattr(engine, "FACTOR_TOKENS", 100)
+    monkeypatch.setattr(engine, "FACTOR_TOKENS_PER_FEATURE", 0.1)
+    assert 1 < len(engine.sample(documents, 100)) < len(documents)
+    order = np.random.default_rng(1).permutation(len(documents))
+    mixed = [documents[i] for i in order]
+    found = totals(model, mixed, prepared(model, mixed, [query]))
+    assert found == pytest.approx(totals(model, documents, prepared(model, documents, [query]))[order], rel=0.05)
 
 
 def test_blocks_prepared_apart_add_up_to_all(parts):

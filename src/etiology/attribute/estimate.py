@@ -25,7 +25,7 @@ MEMORY_BESIDE: Final = 1.5
 @dataclass(frozen=True)
 class Plan:
     """Estimates. ``price``: operations as a share of forward and backward of the corpus; ``minutes`` are of one core,
-    with bfloat16 in hardware and without.
+    with bfloat16 in hardware and without; ``index_mb`` is the least that an index takes on disk.
     """
 
     files: int
@@ -39,11 +39,13 @@ class Plan:
     minutes: float
     minutes_float32: float
     memory_gb: float
+    index_mb: float
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def lines(self) -> list[str]:
+        index = [f"index         at least {self.index_mb:,.0f} MB, if it isn't there yet"] if self.index_mb else []
         return [
             f"corpus        {self.files:,} files, {self.megabytes:,.1f} MB, about {self.tokens:,} tokens",
             f"queries       at most {self.queries}",
@@ -51,6 +53,7 @@ class Plan:
             f"operations    about {self.operations:.2g}, {self.price:.2f} times forward and backward of the corpus",
             f"time          about {self.minutes:,.0f} min on one core ({self.minutes_float32:,.0f} without bfloat16)",
             f"memory        about {self.memory_gb:.1f} GB",
+            *index,
         ]
 
 
@@ -73,6 +76,8 @@ def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settin
         + price.influence(shape, scope, each)
         + price.influence(shape, scope, min(tokens, 2 * settings.top * settings.max_tokens), scope.blocks)
     )
+    if settings.index is not None:
+        operations += price.preparing(shape, scope, factors, 0) + price.indexing(shape, scope, tokens, settings.dims)
     matrices = 4 * scope.layers * (shape.factors + scope.blocks * shape.taught) / 2**30
     whole = 4 * (shape.blocks * shape.block + shape.head) / 2**30
     return Plan(
@@ -87,6 +92,7 @@ def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settin
         minutes=operations / OPERATIONS / FASTER / 60,
         minutes_float32=operations / OPERATIONS / 60,
         memory_gb=matrices + 2 * whole + MEMORY_BESIDE,
+        index_mb=price.indexed(scope, settings.dims) * tokens / settings.max_tokens / 1e6 if settings.index else 0,
     )
 
 

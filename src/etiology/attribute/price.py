@@ -150,6 +150,11 @@ def indexing(shape: Shape, scope: Scope, tokens: int, dims: int) -> float:
     return influence(shape, scope, tokens, 0) + 2.0 * tokens * scope.layers * dims * SIDES * shape.widest
 
 
+def indexed(scope: Scope, dims: int) -> int:
+    """Bytes of an index for a sequence: its row in float16, of seven linear maps a block."""
+    return 2 * dims**2 * 7 * scope.layers
+
+
 def floor(shape: Shape, scope: Scope, tokens: float) -> float:
     """Operations of forward and backward of the same layers over ``tokens``."""
     return influence(shape, scope, round(tokens), 0)

@@ -87,7 +87,7 @@ class Run:
         """What names this attribution: with anything of it changed, the parts that stand can't be used."""
         apart = {"memory", "shard", "index", "dims", "scores"}
         own = {name: value for name, value in asdict(self.settings).items() if name not in apart}
-        own |= {"index": self.settings.index and self.settings.dims, "scores": self._scores_digest()}
+        own |= {"index": self.settings.dims if self.settings.index else None, "scores": self._scores_digest()}
         covered = {
             "layers": [self.scope.first, self.scope.first + self.scope.layers - 1],
             "blocks": self.scope.blocks,

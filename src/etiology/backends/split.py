@@ -9,6 +9,7 @@ direction are read on the same pass, at a place that does not depend on the cut.
 """
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -197,7 +198,9 @@ def _adapted(folder: Path, model: Any, merged: bool) -> Any:  # noqa: ANN401
     except ImportError:
         raise ModelError(f"{folder}: an adapter needs PEFT; run `pip install etiology[repair]`") from None
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT's calls to what transformers is renaming
+            adapted = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
     except Exception as problem:
         raise ModelError(f"{folder}: the adapter can't be loaded ({_first_line(problem)})") from problem
     return adapted.merge_and_unload() if merged else adapted.base_model.model
