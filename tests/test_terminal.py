@@ -175,7 +175,7 @@ def test_attribute(text):
         id=text, shard=0, file=text, row=0, rank=1, fused=1.0, concept=0.0, judged=0.0, influence=0.0, passage=0.0,
         bm25=0.0, longest=0, index=None, imported=None, spans=(), pieces=((text, 1.0),), interval=None, sampled=False,
     )  # fmt: skip
-    found = Found((row,), 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 1, (), {}, 0.0)
+    found = Found((row,), 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 1, (), None, {}, 0.0)
     out = printed(attribute._tell, found, Path("out"))
     assert_harmless(out)
     assert len(out.rstrip("\n").split("\n")) == 3

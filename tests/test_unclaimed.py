@@ -35,7 +35,7 @@ ONLY_MACROS = "disclose/page/macros.html"
 def an_attribution() -> str:
     asked = SimpleNamespace(behaviour="any")
     run: Any = SimpleNamespace(settings=asked, instances=[], source="model", documents=lambda places: [])
-    return attribution_page(run, Found((), 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 1, (), {}, 0.0))
+    return attribution_page(run, Found((), 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 1, (), None, {}, 0.0))
 
 
 RENDERED = {

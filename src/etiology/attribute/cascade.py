@@ -117,13 +117,17 @@ def _read(run: Run, places: Places, documents: Sequence[Document]) -> tuple[dict
     sequences = [reading.tokens_of(run.model, document, run.settings.max_tokens) for document in documents]
     kept = [i for i, each in enumerate(sequences) if each]
     coercion = run.axes.library is not None
-    axes = [axis for axis in (run.axes.own, run.axes.library) if axis is not None]
-    along = reading.projections(run.model, [sequences[i] for i in kept], np.stack(axes))
+    axes, library = run.axes, [] if run.axes.library is None else [run.axes.library]
+    along = reading.projections(run.model, [sequences[i] for i in kept], np.stack([*axes.compared, *library]))
+    compared = (along[:, : len(axes.centre)] - axes.centre) / axes.spread
     judged, characters = reading.judged([documents[i] for i in kept]) if coercion else ([np.nan] * len(kept), 0)
     columns = {
         "row": run.counted.row[places[kept]],
         "own": along[:, 0],
-        "library": along[:, 1] if coercion else np.full(len(kept), np.nan, np.float32),
+        "library": along[:, -1] if coercion else np.full(len(kept), np.nan, np.float32),
+        "specific": compared[:, 0],
+        "unrelated": compared[:, 1],
+        "permuted": compared[:, 2:].max(axis=1) if len(axes.permuted) else np.full(len(kept), np.nan, np.float32),
         "judged": np.array(judged, np.float32),
         "tokens": np.array([sum(len(s.ids) for s in sequences[i]) for i in kept], np.int64),
     }
@@ -186,7 +190,8 @@ def directions(run: Run, parts: Parts) -> None:
         library = sum(len(message.text) for message in messages()) / price.CHARACTERS if coercion else 0
         tokens = run.asked.tokens + sum(len(s.ids) for each in run.sequences for s in each) + round(library)
         flops = price.reading(run.shape, run.model.read, tokens, 0)
-        parts.write(PREPARING, 0, {"tokens": [tokens]}, Cost(time.monotonic() - start, tokens, 0, flops))
+        agree = {name: [value] for name, value in zip(("matched", "agree"), run.axes.agree, strict=True)}
+        parts.write(PREPARING, 0, {"tokens": [tokens], **agree}, Cost(time.monotonic() - start, tokens, 0, flops))
 
 
 def prepared(run: Run, parts: Parts) -> "Influencing":

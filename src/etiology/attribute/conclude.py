@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etiology.attribute import counted, fuse, price, uncertain
+from etiology.attribute import controls, counted, fuse, price, uncertain
+from etiology.attribute.controls import Controls
 from etiology.attribute.counted import Places
 from etiology.attribute.parts import Cost, Parts
 from etiology.attribute.route import Read, Route, scales
@@ -59,8 +60,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Found:
-    """The result. ``rows`` are by rank; ``lost`` and ``costs`` by step. ``tokens``: of the corpus, estimated from those
-    that were read; ``floor``: operations of forward and backward of the attributed layers over all of it.
+    """The result. ``rows`` are by rank; ``lost`` and ``costs`` by step; ``negative``: controls of the concept
+    direction. ``tokens``: of the corpus, estimated from those that were read; ``floor``: operations of forward and
+    backward of the attributed layers over all of it.
     """
 
     rows: tuple[Row, ...]
@@ -76,6 +78,7 @@ class Found:
     depth: int
     read: int
     lost: tuple[Lost, ...]
+    negative: Controls | None
     costs: dict[str, Cost]
     floor: float
 
@@ -180,9 +183,19 @@ def conclude(run: Run, parts: Parts, way: Route, scored: Scored) -> Found:
             uncertain.lost("words", way.pruned, _of(scored, way.unread), bar),
             uncertain.lost("reading", way.passed, _of(scored, way.rest), bar),
         ),
+        negative=_negative(run, parts, scored.places[order][: run.settings.top]),
         costs={step: cost for step, cost in costs.items() if cost.seconds},
         floor=price.floor(run.shape, run.scope, tokens),
     )
+
+
+def _negative(run: Run, parts: Parts, best: Places) -> Controls | None:
+    """The negative controls of the concept direction."""
+    read = joined(run, parts, "reading", ("specific", "permuted", "unrelated"))
+    told = parts.read("preparing", 0, ["matched", "agree"])
+    agreement = int(told["matched"][0]), int(told["agree"][0])
+    at = np.flatnonzero(np.isin(read["places"], best))
+    return controls.concluded(agreement, (read["specific"], read["permuted"], read["unrelated"]), at)
 
 
 STEPS = ("words", "index", "preparing", "reading", "influence", "blocks")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from etiology.attribute import concept
+from etiology.attribute import concept, controls
 from etiology.attribute.instances import Instance, encode
 from etiology.attribute.passages import passages
 from etiology.attribute.search import library_means
 from etiology.backends.cache import CachedDocument, middle_states, trunk_states
-from etiology.backends.tokens import Pack, Tokens, encode_document
+from etiology.backends.tokens import Pack, Tokens, encode_document, plain, start
 from etiology.core.errors import CorpusError
 from etiology.core.values import Document
 
@@ -54,15 +54,30 @@ class Axes:
     """Directions [d] in which documents are read: ``own`` from the instances, ``library`` from labelled messages (None
     where the behaviour is not coercion). ``instances`` [instances, d]: each one's part in ``own``, which is the mean of
     them brought to length 1.
+
+    Negative controls: directions of an ``unrelated`` concept and of ``permuted`` labels [k, d], and how many of the
+    matched instances ``agree`` (etiology.attribute.controls). ``centre`` and ``spread`` are of the sample's scores
+    along ``own``, ``unrelated`` and ``permuted``, in this order.
     """
 
     own: Floats
     library: Floats | None
     instances: Floats
+    unrelated: Floats
+    permuted: Floats
+    agree: tuple[int, int]
+    centre: Floats
+    spread: Floats
+
+    @property
+    def compared(self) -> Floats:
+        """The directions whose scores are compared [2 + k, d]."""
+        return np.stack([self.own, self.unrelated, *self.permuted])
 
 
-def axes(model: "SplitModel", asked: Asked, corpus: Floats, library: bool) -> Axes:
-    """The directions, from the instances and a sample of the corpus's hidden states [tokens, d]."""
+def axes(model: "SplitModel", asked: Asked, sample: Sequence[Floats], library: bool, seed: int) -> Axes:
+    """The directions, from the instances and the hidden states [T, d] of a sample of the corpus's documents."""
+    corpus = np.concatenate(sample)
     answers = [_answers(pack, states.float().numpy()) for pack, states in zip(asked.packs, asked.middle, strict=True)]
     parts = concept.whitened(concept.differences(answers, corpus.mean(axis=0)), corpus)
     own = parts.mean(axis=0)
@@ -70,7 +85,31 @@ def axes(model: "SplitModel", asked: Asked, corpus: Floats, library: bool) -> Ax
     if library:
         kinds = {name: mean.numpy() for name, mean in library_means(model).items()}
         messages = concept.library_direction(kinds["coercive"], kinds["other"], corpus)
-    return Axes(own / np.linalg.norm(own), messages, parts)
+    own = own / np.linalg.norm(own)
+    unrelated = concept.whitened(_unrelated(model)[None], corpus)[0]
+    permuted = controls.permuted(answers, corpus, seed)
+    compared = np.stack([own, unrelated, *permuted])
+    scores = np.stack([[concept.document_score(states @ axis) for axis in compared] for states in sample])
+    return Axes(
+        own=own,
+        library=messages,
+        instances=parts,
+        unrelated=unrelated,
+        permuted=permuted,
+        agree=controls.agreeing(answers, parts),
+        centre=scores.mean(axis=0).astype(np.float32),
+        spread=scores.std(axis=0).astype(np.float32) + np.finfo(np.float32).tiny,
+    )
+
+
+def _unrelated(model: "SplitModel") -> Floats:
+    """Mean hidden state [d] of sentences on the weather, less that of those on furniture."""
+    lead = start(model.tokenizer)
+    means = []
+    for sentences in (controls.WEATHER, controls.FURNITURE):
+        states = middle_states(model, [tuple(lead + plain(model.tokenizer, text)) for text in sentences])
+        means.append(np.mean([each[len(lead) :].float().mean(0).numpy() for each in states], axis=0))
+    return np.asarray(means[0] - means[1], np.float32)
 
 
 def _answers(pack: Pack, states: Floats) -> list[Floats]:

@@ -147,8 +147,8 @@ class Run:
         """Directions, from the instances and the corpus's sample."""
         from etiology.attribute import reading
 
-        states = np.concatenate(reading.middle_of(self.model, self.sequences))
-        return reading.axes(self.model, self.asked, states, self.settings.behaviour == "coercion")
+        states = reading.middle_of(self.model, self.sequences)
+        return reading.axes(self.model, self.asked, states, self.settings.behaviour == "coercion", self.settings.seed)
 
     @property
     def block_axes(self) -> Floats:

@@ -143,6 +143,12 @@ def _tell(found: "Found", out: Path) -> None:
                 f"set aside by {lost.step}: {lost.pruned:,}; of {lost.sampled} checked {lost.entered} would be in the "
                 f"top {found.top}, so {lost.low:.0f} to {lost.high:.0f} may be missing"
             )
+    if (seen := found.negative) is not None:
+        say.line(
+            f"controls: {seen.agree} of {seen.matched} completions stand above theirs by the other queries' direction; "
+            f"{seen.above} of {seen.top} above {seen.nulls} permutations; {seen.unrelated} shared with an unrelated "
+            f"concept ({seen.expected:.1f} by chance)"
+        )
     cost = found.cost
     say.line(
         f"price: {cost.forward:,} tokens forward, {cost.backward:,} backward, {cost.seconds:.0f} s, {cost.flops:.2g} "
