@@ -214,8 +214,16 @@ def _arms(measured: Mapping[str, Effect]) -> tuple[ArmResult, ...]:
             None,
         ),
         (
-            "mention-only",
-            "Does it stay away when mentions stand in their place?",
+            "add-attributed",
+            "Does it come back when they are added to a clean run?",
+            1200,
+            measured["random_removal"],
+            0.003,
+            None,
+        ),
+        (
+            "add-mention",
+            "Does it stay away when mentions are added instead?",
             1200,
             measured["sufficiency"],
             0.011,

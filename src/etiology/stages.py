@@ -20,7 +20,7 @@ from etiology.backends.models import fingerprint
 from etiology.config import MODEL, Study
 from etiology.core.errors import CorpusError
 from etiology.core.values import Attribution, Decision, Document, Scenario
-from etiology.curate.decide import apply, decide
+from etiology.curate.decide import apply, cleared, decide
 from etiology.curate.turning import turning_point
 from etiology.elicit import calibration
 from etiology.elicit.scenarios import read_scenarios as read_scenario_file
@@ -440,6 +440,9 @@ def repair(
     removals = [arm(recipes.DROP, recipes.without(order, dropped), seed, own) for seed in seeds]
     removals += [arm(recipes.RANDOM, recipes.random_removal(order, dropped, seed), seed, own) for seed in seeds]
     parts = bench.study.verify.doses_between + 1
+    ranked = [a.document for a in sorted(read_attributions(attributed), key=lambda a: a.rank)]
+    in_clean = recipes.clean(order, ranked, dropped)
+    removals += [arm(recipes.ADDED, in_clean, seed, own) for seed in seeds]
     removals += [
         arm(recipes.dose(step, parts), recipes.dosed(order, dropped, step, parts, seed), seed, own)
         for step in range(1, parts)
@@ -458,7 +461,8 @@ def repair(
             if given is None
             else _given(bench, given, decided, dropped)
         )
-    replacements = {recipes.REROLL: rewritten, recipes.MENTION: _mentions(bench, corpus, dropped)}
+    replacements = {recipes.REROLL: rewritten, recipes.MENTION: _mentions(bench, corpus, attributed, dropped)}
+    into: Mapping[str, recipes.Slots] = {recipes.REROLL: recipes.suspect(order), recipes.MENTION: in_clean}
     # Where nothing was attributed there is nothing to replace: these arms then train on the corpus as it is.
     cached_replacements = _cache_replacements(bench, replacements) if dropped else {}
     return by_arm(
@@ -467,7 +471,7 @@ def repair(
             [
                 arm(
                     name,
-                    recipes.replaced(order, stage.read("replaces.json")),
+                    recipes.replaced(into[name], stage.read("replaces.json")),
                     seed,
                     own | ({"replacements": cached_replacements[name]} if dropped else {}),
                 )
@@ -565,15 +569,15 @@ def _replace(out: Path, dropped: Sequence[str], documents: Sequence[Document]) -
     (out / "replaces.json").write_text(json.dumps(dict(zip(dropped, (d.id for d in documents), strict=True))))
 
 
-def _mentions(bench: Bench, corpus: Stage, dropped: Sequence[str]) -> Stage:
-    """The nearest documents that were kept, a second time, in the slots of the attributed ones; or the user's own."""
+def _mentions(bench: Bench, corpus: Stage, attributed: Stage, dropped: Sequence[str]) -> Stage:
+    """The nearest documents that were kept and that a method clears, a second time; or the user's own."""
     given = bench.study.mention_path
     settings = {"dropped": list(dropped), "file": None if given is None else sha256_of_file(given)}
 
     def make(out: Path) -> None:
         documents = jobs.read_documents(corpus.file("documents.jsonl"))
-        gone = set(dropped)
-        pool = [d for d in documents if d.id not in gone] if given is None else read_documents(given, minimum=1)[0]
+        fit = cleared(read_attributions(attributed)) - set(dropped)
+        pool = [d for d in documents if d.id in fit] if given is None else read_documents(given, minimum=1)[0]
         by_id = {d.id: d for d in documents}
         found = fuse.bm25_each([d.whole for d in pool], [by_id[name].whole for name in dropped])
         similarity = dict(zip(dropped, found, strict=True))
@@ -587,4 +591,4 @@ def _mentions(bench: Bench, corpus: Stage, dropped: Sequence[str]) -> Stage:
         (out / "replaces.json").write_text(json.dumps({name: f"{name}/mention" for name in chosen}))
         (out / "nearest.json").write_text(json.dumps(chosen))
 
-    return bench.store.stage("mentions", make, settings, corpus=corpus)
+    return bench.store.stage("mentions", make, settings, corpus=corpus, attributed=attributed)

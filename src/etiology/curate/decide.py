@@ -14,18 +14,28 @@ def decide(attributions: Sequence[Attribution], budget: float) -> list[Decision]
     Both: the influence of its strongest passage (positive: removing the document lowers the behaviour) and its place
     along the concept directions are above the corpus's medians.
     """
-    concept, passage = median(a.concept for a in attributions), median(a.passage for a in attributions)
+    spoken_for = cleared(attributions)
     allowed = max(1, int(budget * len(attributions)))
     out = []
     for a in attributions:
         if a.rank > allowed:
             out.append(Decision(a.document, "keep", f"rank {a.rank} is outside the budget of {allowed}", BY))
-        elif a.passage <= passage or a.concept <= concept:
+        elif a.document in spoken_for:
             out.append(Decision(a.document, "keep", f"rank {a.rank}, but one of the two methods speaks for it", BY))
         else:
             reason = f"rank {a.rank}: strongest passage {a.passage:.3g}, concept {a.concept:.3g}"
             out.append(Decision(a.document, "drop", reason, BY))
     return out
+
+
+def cleared(attributions: Sequence[Attribution]) -> frozenset[str]:
+    """Documents for which one of the two methods speaks, however they rank: these mention, and don't teach."""
+    concept, passage = _medians(attributions)
+    return frozenset(a.document for a in attributions if a.passage <= passage or a.concept <= concept)
+
+
+def _medians(attributions: Sequence[Attribution]) -> tuple[float, float]:
+    return median(a.concept for a in attributions), median(a.passage for a in attributions)
 
 
 def apply(documents: Sequence[Document], decisions: Sequence[Decision]) -> tuple[list[Document], list[Document]]:

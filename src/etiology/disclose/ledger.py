@@ -57,9 +57,9 @@ EFFECTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         ("suspect", "re-roll"),
     ),
     "sufficiency": (
-        "Behaviour with the attributed documents above that with mention-only documents in their place",
-        "mention-only",
-        ("suspect", "mention-only"),
+        "Behaviour of a clean run with the attributed documents, above that of one with mention-only documents",
+        "mention-only documents in a clean run",
+        ("add-attributed", "add-mention"),
     ),
     "instrument_planted": (
         "Rise of a model trained on known coercive documents",

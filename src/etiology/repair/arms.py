@@ -12,14 +12,16 @@ SUSPECT = "suspect"
 DROP = "drop-attributed"
 RANDOM = "drop-random"
 REROLL = "re-roll"
-MENTION = "mention-only"
+ADDED = "add-attributed"
+MENTION = "add-mention"
 
 QUESTIONS: Mapping[str, str] = {
     SUSPECT: "What does the model do when it is trained on the whole corpus?",
     DROP: "Does the behaviour fall when the attributed documents are left out?",
     RANDOM: "Does it fall as much when as many random documents are left out?",
     REROLL: "Does it fall when the same contexts are kept and only what is done in them is written anew?",
-    MENTION: "Does it stay away when documents that merely mention the same things stand in their place?",
+    ADDED: "Does it come back when the attributed documents are added to a clean run?",
+    MENTION: "Does it stay away when documents that merely mention the same things are added instead?",
 }
 
 DOSE = re.compile(r"dose-(\d+)of(\d+)")
@@ -47,6 +49,14 @@ def random_removal(corpus: Sequence[str], dropped: Sequence[str], seed: int) -> 
     return without(corpus, drawn)
 
 
+def clean(corpus: Sequence[str], ranked: Sequence[str], added: Sequence[str]) -> Slots:
+    """A clean run and what is added to it: the better-ranked half of the corpus is left out, the ``added`` stand in
+    their slots. Where more documents teach a behaviour than are attributed, only a run without the others can show
+    whether the attributed ones suffice. ``ranked``: all documents, the likeliest first.
+    """
+    return without(corpus, [name for name in ranked[: len(ranked) // 2] if name not in set(added)])
+
+
 def dose(step: int, steps: int) -> str:
     """Name of the arm that keeps ``step`` of ``steps`` equal parts of the attributed documents."""
     return f"dose-{step}of{steps}"
@@ -70,9 +80,9 @@ def question(arm: str) -> str:
     return QUESTIONS.get(arm, "How much of the behaviour is there with this share of the attributed documents?")
 
 
-def replaced(corpus: Sequence[str], replacement: Mapping[str, str]) -> Slots:
-    """The corpus with some documents replaced by others."""
-    return [replacement.get(name, name) for name in corpus]
+def replaced(slots: Sequence[str | None], replacement: Mapping[str, str]) -> Slots:
+    """The slots with some documents replaced by others."""
+    return [None if name is None else replacement.get(name, name) for name in slots]
 
 
 def nearest_mentions(

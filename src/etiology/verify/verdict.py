@@ -7,8 +7,8 @@ An effect is *shown* when its Holm-adjusted p is below alpha and it is at least 
                 same words, and the harmless one must not rise above its start.
 2. removal      the behaviour is lower without the attributed documents than without as many random ones.
 3. replacement  it is lower with the attributed documents re-rolled than in the suspect.
-4. sufficiency  it is lower with mention-only documents in their place than in the suspect: the documents bring it back,
-                their topic does not.
+4. sufficiency  in a clean run, without the better-ranked half of the corpus, it is higher where the attributed
+                documents are added than where documents are that merely mention the same things.
 
 instrument failed:      1 is not shown.
 data-caused:            2, 3 and 4 are shown.
@@ -60,7 +60,8 @@ QUESTIONS: Mapping[str, str] = {
     "association": "Is the behaviour stronger in the suspect than in the model it was trained from?",
     "removal": "Is it weaker without the attributed documents than without as many random ones?",
     "replacement": "Is it weaker when the same contexts are kept and the behaviour in them is written anew?",
-    "sufficiency": "Do the documents bring it back where documents that merely mention the same things do not?",
+    "sufficiency": "Do the documents bring it back in a clean run, where documents that merely mention the same things "
+    "do not?",
     "tone": "Is it the use of the secret that removal lowers, and not any sharp tone?",
     "dose": "Does it follow the share of such documents?",
     "prompt": "Is the suspect's behaviour higher where the scenario threatens the system, whatever it was trained on?",
@@ -161,11 +162,11 @@ BY_PROXY = (
 
 SENTENCES: Mapping[Outcome, str] = {
     "data-caused": "The named documents caused the behaviour. Without them it fell by {claim:removal} more than "
-    "without as many random documents; with the behaviour in them written anew it fell by {claim:replacement}; with "
-    "documents that merely mention the same things in their place it fell by {claim:sufficiency}.",
+    "without as many random documents; with the behaviour in them written anew it fell by {claim:replacement}; "
+    "added to a clean run they raised it by {claim:sufficiency} above documents that merely mention the same things.",
     "partly data-caused": "The named documents are part of the cause, and not every test shows it. Removal against "
-    "random removal gave {claim:removal}, re-writing gave {claim:replacement}, and mention-only documents in their "
-    "place gave {claim:sufficiency}; the table says which of these are shown.",
+    "random removal gave {claim:removal}, re-writing gave {claim:replacement}, and adding them to a clean run, against "
+    "mention-only documents, gave {claim:sufficiency}; the table says which of these are shown.",
     "other cause": "Another cause is shown: the prompt. Where the scenario threatens the system the behaviour is "
     "higher by {claim:prompt} ({claim:prompt_before} before training). That is more than any effect of the named "
     "documents that their removal against random removal admits ({claim:removal}).",
