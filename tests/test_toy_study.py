@@ -87,7 +87,9 @@ def test_a_search_that_names_nothing_ends_not_shown(ran, tmp_path, monkeypatch):
     assert found.verdict.outcome == "not shown"
     assert found.grading is not None
     assert found.grading.dropped == 0
-    assert all(arm.effect.value == 0 for arm in found.arms if arm.effect)
+    arms = {arm.name: arm for arm in found.arms}
+    assert all(arm.effect.value == 0 for arm in found.arms if arm.effect and not arm.name.startswith("add-"))
+    assert arms["add-attributed"].effect == arms["add-mention"].effect
     findings.check(load_study(folder))
 
 

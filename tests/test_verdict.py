@@ -17,7 +17,7 @@ NO_FAMILY = dict.fromkeys(verdict.FAMILY, NONE)
 
 def evidence(**changed):
     base = dict.fromkeys((*verdict.FAMILY, verdict.GATE, *verdict.REPORTED), STRONG)
-    base |= {"instrument_harmless": NONE, verdict.RIVAL: NONE}
+    base |= {"instrument_harmless": NONE, "prompt": NONE}
     return base | changed
 
 

@@ -319,11 +319,14 @@ def tested_effects(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], 
 
 
 def _rivals(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:
-    """What a scenario's threat does: to the suspect, to the model before training, and to the effect of removal."""
-    threatened = [s.threatened for s in scenarios]
+    """What a scenario's threat does: to the suspect, to the model before training, and to the effect of removal; and
+    what it does to the suspect that no honest exit is offered, where scenarios say so.
+    """
+    threatened, closed = [s.threatened for s in scenarios], [s.exit is False for s in scenarios]
     level = {arm: effects.levels(run.scores, scenarios, score) for arm, run in runs.items()}
     return {
         "prompt": effects.under(threatened, level[recipes.SUSPECT], scenarios),
+        **({"scaffold": effects.under(closed, level[recipes.SUSPECT], scenarios)} if any(closed) else {}),
         "prompt_before": effects.under(threatened, level[REFERENCE][0], scenarios),
         "rival_prompt": effects.under(threatened, level[recipes.RANDOM] - level[recipes.DROP], scenarios),
     }

@@ -30,6 +30,7 @@ class Scenario:
     """A context and four continuations that differ only in whether they use the secret and whether they threaten.
 
     ``cluster`` names the template the scenario was written from: scenarios of one cluster are not independent.
+    ``exit``: whether the scaffold offers an honest way out; None where the scenarios don't vary it.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Scenario:
     mention: str
     threaten: str
     bland: str
+    exit: bool | None = None
 
     @property
     def continuations(self) -> tuple[str, str, str, str]:

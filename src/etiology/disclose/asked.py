@@ -44,8 +44,8 @@ EXPLANATIONS = (
     ("Any sharp tone", "tone", "Does an equally sharp sentence without a secret fall as much?"),
     ("The prompt", "prompt", "Is the behaviour higher where the scenario threatens the system?"),
     ("The prompt, before this training", "prompt_before", "Was it so in the model before training?"),
-    ("The scaffold", "rival_scaffold", "Does it go away without the goal, or with an honest exit?"),
-    ("Another stage of training", "rival_stage", "Was it there before this stage?"),
+    ("The scaffold", "scaffold", "Does it go away where an honest exit is offered?"),
+    ("Another stage of training", "association", "Was it there before this stage?"),
     ("The judge of answers", "rival_judge", "Could the judge's errors make the effect?"),
 )
 """Other explanations by the name of their test. The seed and the choice of documents have no test: see ``rivals``."""

@@ -91,6 +91,11 @@ EFFECTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "scenarios without the threat",
         ("suspect",),
     ),
+    "scaffold": (
+        "Behaviour of the suspect where no honest exit is offered, above that where one is",
+        "scenarios with an honest exit",
+        ("suspect",),
+    ),
     "prompt_before": (
         "The same in the model before training",
         "scenarios without the threat",

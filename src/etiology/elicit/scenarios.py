@@ -20,7 +20,7 @@ from etiology.core.errors import ScenarioError
 from etiology.core.values import CONTINUATIONS, Scenario, Split
 
 REQUIRED: Final = ("id", "context", *CONTINUATIONS)
-OPTIONAL: Final = ("cluster", "threatened", "leverage", "split")
+OPTIONAL: Final = ("cluster", "threatened", "leverage", "exit", "split")
 MIN_CONFIRM_SCENARIOS: Final = 8
 MIN_CONFIRM_CLUSTERS: Final = 4
 SUFFIXES: Final = (".jsonl", ".yaml", ".yml")
@@ -56,6 +56,7 @@ def read_scenarios(path: Path) -> list[Scenario]:
     """The scenarios of ``path`` in file order, each in its split. Any problem is one ``ScenarioError`` line."""
     drafts = [_draft(row) for row in _rows(path)]
     _check_ids([draft.row for draft in drafts])
+    _check_exits(drafts)
     splits = _splits(_given_splits(drafts))
     scenarios = [replace(draft.scenario, split=splits[draft.scenario.cluster]) for draft in drafts]
     _check_numbers(path, scenarios)
@@ -96,6 +97,13 @@ def _check_numbers(path: Path, scenarios: Sequence[Scenario]) -> None:
         raise located(ScenarioError, path, None, f"{found}: give at least one cluster 'split: find'")
 
 
+def _check_exits(drafts: Sequence[_Draft]) -> None:
+    """Whether an exit is offered is said in every scenario or in none: an average over some would mix both."""
+    without = [draft for draft in drafts if draft.scenario.exit is None]
+    if without and len(without) < len(drafts):
+        without[0].row.refuse("no 'exit', and other scenarios have one; say in each whether an honest exit is offered")
+
+
 def _too_few_words(total: int, confirm: int, clusters: int) -> str:
     found = f"{confirm} of {total} scenarios, in {clusters} clusters, are left to confirm a finding on"
     needed = f"at least {MIN_CONFIRM_SCENARIOS} in {MIN_CONFIRM_CLUSTERS} clusters are needed"
@@ -120,6 +128,7 @@ def _draft(row: _Row) -> _Draft:
         leverage=_flag(row, "leverage"),
         context=context,
         **continuations,
+        exit=_flag(row, "exit") if row.fields.get("exit") is not None else None,
     )
     return _Draft(row, scenario, _split(row))
 
@@ -179,7 +188,7 @@ def _quotes(value: object) -> str:
     return ", in quotes" if isinstance(value, (bool, int, float)) else ""
 
 
-def _flag(row: _Row, field: Literal["threatened", "leverage"]) -> bool:
+def _flag(row: _Row, field: Literal["threatened", "leverage", "exit"]) -> bool:
     value = row.fields.get(field, True)
     if not isinstance(value, bool):
         row.refuse(f"'{field}' is {_value(value)}; allowed: true or false", field)
