@@ -31,7 +31,7 @@ from etiology.study import run
 DATA: Final = frozenset({"data-caused", "partly data-caused"})
 Rows = list[dict[str, Any]]
 SEEDS: Final = 4
-"""Of each study. With three, an effect of ten nats was missed on a development seed (p .053, two degrees of freedom)."""
+"""Of a study. With three an effect of ten nats was missed on a development seed: p .053, two degrees of freedom."""
 STRONG: Final = "epochs: 12, learning_rate: 3.0e-3"
 MIDDLING: Final = "epochs: 8, learning_rate: 2.0e-3"
 GENTLE: Final = "epochs: 4, learning_rate: 1.0e-3"

@@ -40,3 +40,14 @@ def test_an_order_by_name_would_put_ten_before_two():
         "dose-2of11",
         "dose-10of11",
     ]
+
+
+@given(st.permutations(CORPUS), st.sets(st.sampled_from(CORPUS)))
+def test_a_clean_run_holds_the_lower_half_and_what_is_added(ranked, added):
+    slots = recipes.clean(CORPUS, ranked, sorted(added))
+    assert {name for name in slots if name} == {*ranked[10:], *added}
+    assert all(slot in {name, None} for slot, name in zip(slots, CORPUS, strict=True))
+
+
+def test_a_replacement_fills_its_own_slot_and_no_empty_one():
+    assert recipes.replaced(["a", None, "b"], {"b": "b/mention", "c": "c/mention"}) == ["a", None, "b/mention"]

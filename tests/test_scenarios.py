@@ -88,6 +88,15 @@ def test_what_is_given_is_kept(tmp_path):
         assert scenario.split == "find"
 
 
+def test_whether_an_exit_is_offered_is_said_in_all_scenarios_or_in_none(tmp_path):
+    assert {scenario.exit for scenario in read_scenarios(json_file(tmp_path, rows()))} == {None}
+    said = [{**row, "exit": bool(number % 2)} for number, row in enumerate(rows())]
+    assert [scenario.exit for scenario in read_scenarios(json_file(tmp_path, said))] == [row["exit"] for row in said]
+    del said[3]["exit"]
+    with pytest.raises(ScenarioError, match=r":4: no 'exit', and other scenarios have one"):
+        read_scenarios(json_file(tmp_path, said))
+
+
 def test_yaml_text_stays_text(tmp_path):
     raw = yaml_file(tmp_path, rows()).read_text().replace("bland: ' bland.'", "bland: no", 1).encode()
     assert by_id(raw_file(tmp_path, raw, "no.yaml"))["s0"].bland.strip() == "no"

@@ -35,6 +35,10 @@ def evidence(**changed):
         ({**NO_FAMILY, "prompt": TINY}, "not shown"),
         ({**NO_FAMILY, "prompt": REVERSED}, "not shown"),
         ({**NO_FAMILY, "removal": VAGUE, "prompt": STRONG}, "not shown"),
+        ({**NO_FAMILY, "scaffold": STRONG}, "other cause"),
+        ({**NO_FAMILY, "scaffold": TINY}, "not shown"),
+        ({**NO_FAMILY, "removal": VAGUE, "scaffold": STRONG}, "not shown"),
+        ({"scaffold": STRONG}, "data-caused"),
         ({"prompt": STRONG}, "data-caused"),
         ({"removal": NONE, "prompt": STRONG}, "partly data-caused"),
         ({**NO_FAMILY, "prompt": STRONG, "instrument_contrast": NONE}, "instrument failed"),
@@ -44,6 +48,21 @@ def evidence(**changed):
 )
 def test_outcomes(changed, outcome):
     assert verdict.decide(evidence(**changed), RULE).outcome == outcome
+
+
+def test_another_cause_is_named():
+    """Of two, the larger one."""
+    larger = Effect(2.0, 1.8, 2.2, 96, 12, 3, "nats", 0.001, 0.3)
+    for rivals, said in (
+        ({"prompt": STRONG}, "the prompt"),
+        ({"scaffold": STRONG}, "the scaffold"),
+        ({"prompt": STRONG, "scaffold": larger}, "the scaffold"),
+        ({"prompt": larger, "scaffold": STRONG}, "the prompt"),
+        ({"prompt": larger, "scaffold": NONE}, "the prompt"),
+    ):
+        found = verdict.decide(evidence(**NO_FAMILY, **rivals), RULE)
+        assert found.sentence.startswith(f"Another cause is shown: {said}.")
+        assert "scaffold" in {test.name for test in found.tests} or "scaffold" not in rivals
 
 
 def test_a_verdict_about_another_model_says_so_first():
