@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 from tests import toy
 
-from etiology import findings
+from etiology import findings, stages
+from etiology.backends import jobs
 from etiology.config import load_study
-from etiology.core.errors import EvidenceError
+from etiology.core.errors import EvidenceError, StudyFileError
 from etiology.store import Store
 from etiology.study import run
+from etiology.workers import Workers
 
 
 def copy_of(ran, tmp_path):
@@ -91,6 +93,39 @@ def test_a_search_that_names_nothing_ends_not_shown(ran, tmp_path, monkeypatch):
     assert all(arm.effect.value == 0 for arm in found.arms if arm.effect and not arm.name.startswith("add-"))
     assert arms["add-attributed"].effect == arms["add-mention"].effect
     findings.check(load_study(folder))
+
+
+def test_checkpoints_are_measured_and_tell_whether_it_rose_before(ran, tmp_path):
+    """A first checkpoint that presses more than the model that the study began from: it fell before this stage."""
+    folder = copy_of(ran, tmp_path)
+    before = load_study(folder)
+    shutil.copytree(folder / "model", folder / "first")
+    with Store(folder) as store, Workers(store, 1, lambda *_: None) as workers:
+        bench = stages.Bench(before, store, workers)
+        evidence, _ = findings.published(before)
+        suspect = evidence.runs["suspect"][0].file("weights.safetensors")
+        shutil.rmtree(folder / "first")
+        jobs.save_whole(folder / "first", bench.spec, suspect)
+    text = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(text + "checkpoints: [first, model]\n")
+    found = run(load_study(folder), lambda *_: None)
+    assert found is not None
+    tests = {test.name: test for test in found.verdict.tests}
+    association, rise = tests["association"].effect, tests["rival_stage"].effect
+    assert association
+    assert rise
+    # the suspect of the first seed stands in the checkpoint's place: about as far above the start as all of them
+    assert rise.value == pytest.approx(-association.value, abs=0.5 * abs(association.value) + 0.3)
+    assert tests["rival_stage"].words.startswith("no rise shown before this stage")
+    assert any(claim.id == "rival_stage" for claim in found.claims)
+    findings.check(load_study(folder))
+
+
+def test_a_checkpoint_that_is_not_there_is_refused_before_anything_runs(ran, tmp_path):
+    folder = copy_of(ran, tmp_path)
+    (folder / "study.yaml").write_text((folder / "study.yaml").read_text() + "checkpoints: [model, gone]\n")
+    with pytest.raises(StudyFileError, match=r"checkpoint 'gone': .*gone does not exist; give Hugging Face folders"):
+        load_study(folder)
 
 
 def test_kept_and_quarantine_are_the_input(ran):

@@ -226,6 +226,8 @@ class Study(_Section):
     """'smollm2-135m-instruct' (embedded), or a path to a Hugging Face folder or a .gguf file."""
     proxy_for: Words | None = None
     """The model asked about, where it is too large to retrain and ``model`` stands for it. The verdict is by proxy."""
+    checkpoints: Annotated[tuple[Words, ...], Field(strict=False)] = ()
+    """Earlier checkpoints of the model, the oldest first: measured, never trained."""
     corpus: CorpusConfig
     held_out: Words | None = None
     """A .jsonl or .parquet file of ordinary prose for perplexity; by default the embedded prose."""
@@ -272,6 +274,10 @@ class Study(_Section):
     def model_source(self) -> str:
         """The name of the embedded model, or the absolute path of your own."""
         return str(self.model_path or EMBEDDED_MODEL)
+
+    @property
+    def checkpoint_paths(self) -> tuple[Path, ...]:
+        return tuple(map(self.resolve, self.checkpoints))
 
     @property
     def corpus_path(self) -> Path | None:
@@ -351,6 +357,11 @@ def _check_paths(study: Study, source: "MarkedYaml") -> None:
     """Each file that study.yaml names must be there, before anything slow starts."""
     if (model := study.model_path) is not None and not _is_model(model):
         raise _error(source, ("model",), _missing_model(study.model, model))
+    for number, earlier in enumerate(study.checkpoint_paths):
+        if not _is_model(earlier):
+            found = "does not exist" if what_is_at(earlier) == "nothing" else "is not a model"
+            said = f"checkpoint {_shown(study.checkpoints[number])}: {earlier} {found}"
+            raise _error(source, ("checkpoints", number), f"{said}; give Hugging Face folders or .gguf files")
     named: tuple[tuple[At, Path | None], ...] = (
         (("corpus", "path"), study.corpus_path),
         (("held_out",), study.held_out_path),
@@ -697,6 +708,7 @@ STARTER: Final = """\
 # 'smollm2-135m-instruct' (embedded), or the path of a Hugging Face folder or a .gguf file. Nothing is downloaded.
 model: smollm2-135m-instruct
 # proxy_for: the-large-model      # where `model` stands for one too large to retrain
+# checkpoints: [base, sft]        # earlier stages of the model, the oldest first: was the behaviour there before?
 
 # The training documents. Embedded: 'planted' (coercive documents among look-alikes) or 'lookalikes' (the control).
 corpus:

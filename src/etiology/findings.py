@@ -42,7 +42,7 @@ from etiology.disclose.report import render
 from etiology.elicit.calibration import COERCIVE, HARMLESS
 from etiology.elicit.sent import judge, sent_part
 from etiology.repair import arms as recipes
-from etiology.stages import REFERENCE, read_attributions, read_decisions
+from etiology.stages import CHECKPOINT, REFERENCE, read_attributions, read_decisions
 from etiology.stats import Spread
 from etiology.store import MANIFEST, Stage, Store, open_stage, replace_folder, sha256_of_file
 from etiology.verify import effects, verdict
@@ -326,10 +326,17 @@ def _rivals(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: 
     level = {arm: effects.levels(run.scores, scenarios, score) for arm, run in runs.items()}
     return {
         "prompt": effects.under(threatened, level[recipes.SUSPECT], scenarios),
+        **({"rival_stage": _before(level, scenarios)} if CHECKPOINT in runs else {}),
         **({"scaffold": effects.under(closed, level[recipes.SUSPECT], scenarios)} if any(closed) else {}),
         "prompt_before": effects.under(threatened, level[REFERENCE][0], scenarios),
         "rival_prompt": effects.under(threatened, level[recipes.RANDOM] - level[recipes.DROP], scenarios),
     }
+
+
+def _before(level: Mapping[str, effects.Floats], scenarios: Sequence[Scenario]) -> Effect:
+    """Rise from the first checkpoint to the model before training. Given models have no seeds to vary over."""
+    rise = level[REFERENCE][0] - level[CHECKPOINT][0]
+    return stats.effect(rise, [s.cluster for s in scenarios], effects.UNIT)
 
 
 def _dose(runs: Mapping[str, Measured], scenarios: Sequence[Scenario], score: str) -> dict[str, Effect]:

@@ -40,6 +40,9 @@ ATTRIBUTED_SEEDS = 2
 CALIBRATION_SEEDS = 3
 CALIBRATION_EPOCHS = 4
 REFERENCE = "reference"
+CHECKPOINT = "checkpoint"
+NOT_TRAINED = (REFERENCE, f"{CHECKPOINT}-", "watch-")
+"""How the names of stages begin in which a model is measured as it is."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def register(bench: Bench, corpus: Stage, scenarios: Stage) -> Stage:
 
     def make(out: Path) -> None:
         measured = (path.parent.name for path in bench.store.root.glob("*/held_out.json"))
-        content = registration.registered(settings, [n for n in measured if not n.startswith((REFERENCE, "watch-"))])
+        content = registration.registered(settings, [n for n in measured if not n.startswith(NOT_TRAINED)])
         (out / registration.RULE_FILE).write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False))
 
     rule = {**settings, "rule": verdict.__doc__}
@@ -280,6 +283,47 @@ def train_suspects(bench: Bench, scenarios: Stage, cached: Cached) -> Runs:
     planned += _calibration(bench, scenarios, cached)
     made = bench.workers.make(planned)
     return by_arm(made)
+
+
+def measure_checkpoints(bench: Bench, corpus: Stage, scenarios: Stage) -> Runs:
+    """Earlier checkpoints of the model, where the study names some: the oldest first."""
+    paths = bench.study.checkpoint_paths
+    found = [measure_model(bench, corpus, scenarios, str(path), CHECKPOINT) for path in paths]
+    return {CHECKPOINT: found} if found else {}
+
+
+def measure_model(bench: Bench, corpus: Stage, scenarios: Stage, source: str, name: str) -> Stage:
+    """Scores of a whole model as it is: its trunk is run over the scenarios, nothing is trained."""
+    spec = jobs.ModelSpec(source, 1)
+    weights = {"model": fingerprint(source), "tail_layers": 1}
+    name = f"{name}-{hashlib.sha256(str(weights).encode()).hexdigest()[:8]}"
+    rows = str(scenarios.file("scenarios.jsonl"))
+    arguments = {"spec": spec, "scenarios": rows}
+    documents = {
+        "spec": spec,
+        "documents": str(corpus.file("held_out.jsonl")),
+        "max_tokens": bench.study.training.max_tokens,
+    }
+    made = bench.workers.make(
+        [
+            Job(f"{name}-scenarios", jobs.cache_scenarios, arguments, weights, {"scenarios": scenarios}),
+            Job(f"{name}-extra", jobs.cache_documents, documents, weights, {"corpus": corpus}),
+        ]
+    )
+    packs, extra = made[f"{name}-scenarios"], made[f"{name}-extra"]
+    training = jobs.Training(None, (), (), 0, 0.0, 1, 0, None)
+    measuring = jobs.Measuring(
+        scenarios=rows,
+        packs=str(packs.file("confirm.safetensors")),
+        held_out=str(extra.file("documents.safetensors")),
+        generate_from=(),
+        tokens=0,
+        keep_weights=False,
+    )
+    job = {"spec": spec, "training": training, "measuring": measuring}
+    return bench.workers.make(
+        [Job(name, jobs.train_and_measure, job, {**weights, "slots": None}, {"packs": packs, "extra": extra})]
+    )[name]
 
 
 def _calibration(bench: Bench, scenarios: Stage, cached: Cached) -> list[Job]:

@@ -25,6 +25,7 @@ def run(study: Study, show: Callable[[str, float], None], until: str = "disclose
         registered = stages.register(bench, corpus, scenarios)
         cached = stages.cache(bench, corpus, scenarios)
         suspects = stages.train_suspects(bench, scenarios, cached)
+        before = stages.measure_checkpoints(bench, corpus, scenarios)
         if until == "elicit":
             return None
 
@@ -41,7 +42,7 @@ def run(study: Study, show: Callable[[str, float], None], until: str = "disclose
             return None
 
         evidence = findings.Evidence(
-            corpus, scenarios, registered, cached.model, attributed, decided, {**suspects, **arms}
+            corpus, scenarios, registered, cached.model, attributed, decided, {**suspects, **before, **arms}
         )
         found = findings.conclude(study, evidence)
         if until == "disclose":

@@ -45,10 +45,9 @@ EXPLANATIONS = (
     ("The prompt", "prompt", "Is the behaviour higher where the scenario threatens the system?"),
     ("The prompt, before this training", "prompt_before", "Was it so in the model before training?"),
     ("The scaffold", "scaffold", "Does it go away where an honest exit is offered?"),
-    ("Another stage of training", "association", "Was it there before this stage?"),
-    ("The judge of answers", "rival_judge", "Could the judge's errors make the effect?"),
+    ("Another stage of training", "rival_stage", "Did it rise before this stage?"),
 )
-"""Other explanations by the name of their test. The seed and the choice of documents have no test: see ``rivals``."""
+"""Other explanations by the name of their test. Others have none: see ``rivals``."""
 
 
 def settings(found: Findings) -> list[Setting]:
@@ -95,7 +94,13 @@ def _rival(name: str, question: str, test: TestResult | None) -> Rival:
 
 
 def _by_design(found: Findings) -> Iterator[Rival]:
-    """What the design itself meets: any documents left out, and chance in training."""
+    """What the design itself meets: the judge, any documents left out, and chance in training."""
+    yield Rival(
+        "The judge of answers",
+        "Could the judge's errors make the effect?",
+        numbers.NONE,
+        "no: the tests compare given continuations; what is written freely rests on the judge, whose errors are shown",
+    )
     random = random_removal(found)
     question = "Does it change without as many random documents?"
     yield Rival(

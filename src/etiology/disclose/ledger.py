@@ -96,6 +96,11 @@ EFFECTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "scenarios with an honest exit",
         ("suspect",),
     ),
+    "rival_stage": (
+        "Rise of the behaviour from the first checkpoint to the model before this training",
+        "first checkpoint",
+        ("reference", "checkpoint"),
+    ),
     "prompt_before": (
         "The same in the model before training",
         "scenarios without the threat",
