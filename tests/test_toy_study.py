@@ -96,7 +96,7 @@ def test_a_search_that_names_nothing_ends_not_shown(ran, tmp_path, monkeypatch):
 
 
 def test_checkpoints_are_measured_and_tell_whether_it_rose_before(ran, tmp_path):
-    """A first checkpoint that presses more than the model that the study began from: it fell before this stage."""
+    """The suspect itself stands in the first checkpoint's place: what association says must come out reversed."""
     folder = copy_of(ran, tmp_path)
     before = load_study(folder)
     shutil.copytree(folder / "model", folder / "first")
@@ -114,9 +114,9 @@ def test_checkpoints_are_measured_and_tell_whether_it_rose_before(ran, tmp_path)
     association, rise = tests["association"].effect, tests["rival_stage"].effect
     assert association
     assert rise
-    # the suspect of the first seed stands in the checkpoint's place: about as far above the start as all of them
-    assert rise.value == pytest.approx(-association.value, abs=0.5 * abs(association.value) + 0.3)
-    assert tests["rival_stage"].words.startswith("no rise shown before this stage")
+    assert association.value < 0
+    assert rise.value == pytest.approx(-association.value, abs=0.5)
+    assert tests["rival_stage"].words.startswith("it rose before this stage")
     assert any(claim.id == "rival_stage" for claim in found.claims)
     findings.check(load_study(folder))
 
