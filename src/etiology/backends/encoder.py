@@ -12,7 +12,6 @@ ships here is what fine-tuning changed: a low-rank factor pair for each matrix o
 
 import importlib.util
 import random
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,9 +33,6 @@ BATCH: Final = 16
 PAIR_WEIGHT: Final = 0.5
 KIND_WEIGHT: Final = 0.3
 NO_KIND: Final = -100
-ROUGH: Final = 4
-"""One text in so many is met in lower case with its marks set apart, when it is trained on."""
-MARKS: Final = re.compile(r"([^\w\s])")
 
 
 class Example(NamedTuple):
@@ -160,16 +156,6 @@ def _base() -> Encoder:
     return Encoder(net, head, AutoTokenizer.from_pretrained(folder))
 
 
-def roughened(text: str, rng: random.Random) -> str:
-    """The text as it is or, one time in ROUGH, as corpora of mail often hold it: in lower case, marks set apart.
-
-    Whoever has read clean text alone takes such a manner for a sign (docs/log.md, The judge and ordinary mail).
-    """
-    if rng.random() * ROUGH >= 1:
-        return text
-    return " ".join(MARKS.sub(r" \1 ", text.lower()).split())
-
-
 def fit(
     pairs: Sequence[Sequence[Example]],
     seed: int = 0,
@@ -198,7 +184,7 @@ def fit(
     for _ in range(epochs):
         for batch in _batches(pairs, rng):
             encoder.net.train()
-            loss = _loss(encoder.forward([roughened(example.text, rng) for _, example in batch]), batch)
+            loss = _loss(encoder.forward([example.text for _, example in batch]), batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
