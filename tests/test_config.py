@@ -72,7 +72,7 @@ def test_defaults_are_those_of_the_design(tmp_path):
         "name": tmp_path.name,
         "model": "smollm2-135m-instruct",
         "proxy_for": None,
-            "checkpoints": (),
+        "checkpoints": (),
         "corpus": {
             "path": None,
             "embedded": "planted",
