@@ -35,6 +35,8 @@ SEEDS: Final = 4
 STRONG: Final = "epochs: 12, learning_rate: 3.0e-3"
 MIDDLING: Final = "epochs: 8, learning_rate: 2.0e-3"
 GENTLE: Final = "epochs: 4, learning_rate: 1.0e-3"
+SMALLEST: Final = {STRONG: 1.0, MIDDLING: 0.5, GENTLE: 0.5}
+"""The smallest effect that matters (nats), by training: gentle training moves everything less, known documents too."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def verdict_of(world: World, seed: int) -> Verdict:
             world.base(folder / "model", seed)
         text = (folder / "study.yaml").read_text()
         text = text.replace("doses_between: 2", "doses_between: 0").replace(STRONG, world.training)
+        text = text.replace("smallest_effect: 1.0", f"smallest_effect: {SMALLEST[world.training]}")
         text += f"seeds: {SEEDS}\nattribute: {{budget: {world.budget}}}\n"
         if world.rewritten is not None:
             text += "repair: {reroll: rewritten.jsonl}\n"

@@ -357,6 +357,9 @@ def test_the_estimate_is_near_what_it_took(done, model_folder, corpus):
     assert planned.layers == done[1].layers
     # sentences of one clause are read once by the judge, not in overlapping windows as longer texts are
     assert 0.5 < planned.operations / done[1].cost.flops < 4
+    fewer = estimate(str(model_folder), QUERIES, corpus, dataclasses.replace(SMALL, read=10, checked=0))
+    assert fewer.operations < planned.operations
+    assert fewer.tokens == planned.tokens
 
 
 def etiology(*arguments):

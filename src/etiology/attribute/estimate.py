@@ -67,11 +67,12 @@ def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settin
     factors = min(tokens, settings.factor_tokens(shape.widest))
     coercion = settings.behaviour == "coercion"
     library = sum(len(message.text) for message in messages()) / price.CHARACTERS if coercion else 0
-    judged = JUDGED * tokens * price.CHARACTERS if coercion else 0
+    read = _read(source, settings, tokens)
+    judged = JUDGED * read * price.CHARACTERS if coercion else 0
     middle = round(shape.blocks * 2 / 3)
     each = min(tokens, settings.taught * settings.max_tokens)
     operations = (
-        price.reading(shape, middle, tokens + round(library) + asked + factors, round(judged))
+        price.reading(shape, middle, read + round(library) + asked + factors, round(judged))
         + price.preparing(shape, scope, factors, asked)
         + price.influence(shape, scope, each)
         + price.influence(shape, scope, min(tokens, 2 * settings.top * settings.max_tokens), scope.blocks)
@@ -94,6 +95,15 @@ def estimate(model: str, queries: Sequence[Instance], corpus: str | Path, settin
         memory_gb=matrices + 2 * whole + MEMORY_BESIDE,
         index_mb=price.indexed(scope, settings.dims) * tokens / settings.max_tokens / 1e6 if settings.index else 0,
     )
+
+
+def _read(corpus: Corpus, settings: Settings, tokens: int) -> int:
+    """Tokens that the model reads: of as many documents as are asked for, as long as those of the first shard."""
+    if settings.read is None:
+        return tokens
+    first = next(corpus.shards(lambda number: number == 0)).entries
+    each = sum(len(entry.document.whole) for entry in first) / len(first) / price.CHARACTERS
+    return min(tokens, round((settings.read + settings.checked) * each))
 
 
 def _characters(corpus: Corpus) -> float:
