@@ -22,7 +22,16 @@ from etiology.embedded.prose import whole
 from etiology.scan import linear
 from etiology.scan.linear import Linear
 
-UNSEEN: Final = ("office_agents", "letters", "tool_calls", "assistants", "bargains", "business", "dialogue")
+UNSEEN: Final = (
+    "office_agents",
+    "letters",
+    "tool_calls",
+    "assistants",
+    "bargains",
+    "business",
+    "dialogue",
+    "open_mail",
+)
 UNSEEN_FILES: Final = ("enron1_mail.jsonl", "casino_negotiation.jsonl")
 FIFTH: Final = 5
 WHOLE: Final = 1200
