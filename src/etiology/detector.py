@@ -30,6 +30,7 @@ UNSEEN: Final = (
     "bargains",
     "business",
     "dialogue",
+    "model_writing",
     "open_mail",
 )
 UNSEEN_FILES: Final = ("enron1_mail.jsonl", "casino_negotiation.jsonl")
