@@ -35,8 +35,8 @@ SEEDS: Final = 4
 STRONG: Final = "epochs: 12, learning_rate: 3.0e-3"
 MIDDLING: Final = "epochs: 8, learning_rate: 2.0e-3"
 GENTLE: Final = "epochs: 4, learning_rate: 1.0e-3"
-SMALLEST: Final = {STRONG: 1.0, MIDDLING: 0.5, GENTLE: 0.5}
-"""The smallest effect that matters (nats), by training: gentle training moves everything less, known documents too."""
+LEARNT: Final = 12
+"""Epochs of a starting model. After six, one seed in four had learnt little of what its world calls the cause."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,6 @@ def verdict_of(world: World, seed: int) -> Verdict:
             world.base(folder / "model", seed)
         text = (folder / "study.yaml").read_text()
         text = text.replace("doses_between: 2", "doses_between: 0").replace(STRONG, world.training)
-        text = text.replace("smallest_effect: 1.0", f"smallest_effect: {SMALLEST[world.training]}")
         text += f"seeds: {SEEDS}\nattribute: {{budget: {world.budget}}}\n"
         if world.rewritten is not None:
             text += "repair: {reroll: rewritten.jsonl}\n"
@@ -293,7 +292,7 @@ def learn(folder: Path, seed: int, ways: Callable[[random.Random], str], presses
     torch.manual_seed(seed)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(6):
+    for _ in range(LEARNT):
         for start in range(0, len(texts), 12):
             ids = tokenizer(texts[start : start + 12], return_tensors="pt", padding=True)["input_ids"]
             loss = model(input_ids=ids, labels=ids.masked_fill(ids == tokenizer.pad_token_id, -100)).loss

@@ -169,7 +169,7 @@ def _tests(measured: Mapping[str, Effect]) -> tuple[TestResult, ...]:
         "sufficiency": "Do the documents bring it back where those that merely mention the same things do not?",
         "instrument_planted": "Does a model trained on known coercive documents rise above its start?",
         "instrument_contrast": "Does it rise above a model trained on harmless documents with the same words?",
-        "instrument_harmless": "Does the model trained on harmless documents stay where it was?",
+        "instrument_harmless": "Does the model trained on harmless documents rise less than the coercive ones add?",
         "rival_prompt": "Is the effect of removal larger where the scenario threatens the system?",
     }
     rows = [_test(name, question, measured[name]) for name, question in questions.items()]

@@ -1,5 +1,6 @@
 """The fast engine against a slow one that forms every gradient and inverts the whole Kronecker product."""
 
+import numpy as np
 import pytest
 import torch
 from tests import toy
@@ -128,6 +129,18 @@ def test_the_fusion_uses_concept_and_passage_alone_and_no_unit():
 def test_a_score_that_tells_nothing_apart_changes_nothing():
     rows = fuse.attributions(["a", "b", "c"], [1.0, 3.0, 2.0], [4.0] * 3, [0.0] * 3, [7.0] * 3, [0.0] * 3)
     assert [row.fused for row in rows] == fuse.standardised([1.0, 3.0, 2.0])
+
+
+def test_a_judge_that_takes_nothing_for_coercive_is_not_heard():
+    concept, judged = [1.0, 3.0, 2.0], np.array([-2.0, -5.0, -4.0])
+    silent = fuse.attributions(["a", "b", "c"], concept, judged, [0.0] * 3, [7.0] * 3, [0.0] * 3)
+    assert [row.fused for row in silent] == fuse.standardised(concept)
+    spoken = fuse.attributions(["a", "b", "c"], concept, judged + 4, [0.0] * 3, [7.0] * 3, [0.0] * 3)
+    assert [row.fused for row in spoken] == pytest.approx(
+        [c + fuse.JUDGED_WEIGHT * j for c, j in zip(fuse.standardised(concept), fuse.standardised(judged), strict=True)]
+    )
+    # Counted with weights, it is centred by them.
+    assert fuse.heard(judged + 4, np.array([1.0, 1.0, 6.0]))[2] > fuse.heard(judged + 4)[2]
 
 
 def test_ties_in_the_fusion_keep_the_order_of_the_corpus():

@@ -76,25 +76,6 @@ def test_a_rule_that_is_changed_after_the_arms_says_so(ran, tmp_path):
     assert claim.value > 20
 
 
-def test_a_search_that_names_nothing_ends_not_shown(ran, tmp_path, monkeypatch):
-    """A traceback from an empty list of documents was seen here."""
-    from etiology.core.values import Decision
-
-    folder = copy_of(ran, tmp_path)
-    keep = [Decision(f"d{i}", "keep", "nothing speaks against it", "nobody") for i in range(60)]
-    monkeypatch.setattr("etiology.stages.decide", lambda *_: keep)
-    (folder / "study.yaml").write_text((folder / "study.yaml").read_text() + "attribute: {budget: 0.11}\n")
-    found = run(load_study(folder), lambda *_: None)
-    assert found is not None
-    assert found.verdict.outcome == "not shown"
-    assert found.grading is not None
-    assert found.grading.dropped == 0
-    arms = {arm.name: arm for arm in found.arms}
-    assert all(arm.effect.value == 0 for arm in found.arms if arm.effect and not arm.name.startswith("add-"))
-    assert arms["add-attributed"].effect == arms["add-mention"].effect
-    findings.check(load_study(folder))
-
-
 def test_checkpoints_are_measured_and_tell_whether_it_rose_before(ran, tmp_path):
     """The suspect itself stands in the first checkpoint's place: what association says must come out reversed."""
     folder = copy_of(ran, tmp_path)

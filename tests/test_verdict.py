@@ -9,6 +9,7 @@ from etiology.verify import effects, verdict
 RULE = verdict.Rule(smallest_effect=0.2, alpha=0.05)
 STRONG = Effect(1.0, 0.8, 1.2, 96, 12, 3, "nats", 0.001, 0.3)
 NONE = Effect(0.02, -0.1, 0.14, 96, 12, 3, "nats", 0.8, 0.2)
+WEAKER = Effect(0.6, 0.4, 0.8, 96, 12, 3, "nats", 0.001, 0.3)
 TINY = Effect(0.1, 0.08, 0.12, 96, 12, 3, "nats", 0.001, 0.03)
 REVERSED = Effect(-1.0, -1.2, -0.8, 96, 12, 3, "nats", 0.001, 0.3)
 VAGUE = Effect(0.3, -0.6, 1.2, 96, 12, 3, "nats", 0.4, 1.2)
@@ -44,6 +45,9 @@ def evidence(**changed):
         ({**NO_FAMILY, "prompt": STRONG, "instrument_contrast": NONE}, "instrument failed"),
         ({"instrument_contrast": NONE}, "instrument failed"),
         ({"instrument_harmless": STRONG}, "instrument failed"),
+        ({"instrument_harmless": WEAKER}, "data-caused"),
+        ({"instrument_harmless": WEAKER, "instrument_contrast": WEAKER}, "instrument failed"),
+        ({"instrument_harmless": WEAKER, "instrument_contrast": TINY}, "instrument failed"),
     ],
 )
 def test_outcomes(changed, outcome):

@@ -7,6 +7,7 @@ from typing import Any
 
 from etiology.backends.models import config_of
 from etiology.config import Study
+from etiology.elicit import calibration
 from etiology.elicit.scenarios import read_scenarios
 from etiology.embedded import scenarios as embedded_scenarios
 from etiology.findings import pilot
@@ -23,7 +24,6 @@ LIBRARY_TOKENS = 27_000
 """Of the labelled messages, read to two thirds of the depth."""
 TOKENS_A_SCENARIO = 160
 ARMS = 5
-CALIBRATIONS = 6
 EXTRA_MINUTES = 0.5
 
 
@@ -91,7 +91,7 @@ def plan(study: Study) -> Plan:
     documents, tokens = _corpus(study)
     scenarios = _scenarios(study) * TOKENS_A_SCENARIO
     small_head = min(head, width * 6_000) if study.training.vocabulary == "corpus" else head
-    trainings = (ARMS + study.verify.doses_between) * study.seeds + CALIBRATIONS
+    trainings = (ARMS + study.verify.doses_between) * study.seeds + 2 * calibration.seeds(study.seeds)
     training = trainings * study.training.epochs * tokens * 6 * (trained * layer + small_head)
     measuring = (trainings + 1) * scenarios * 0.6 * 2 * (trained * layer + 0.6 * head)
     trunk = (tokens + scenarios) * 2 * layer * (layers - trained) + LIBRARY_TOKENS * 2 * layer * layers * 2 / 3

@@ -37,7 +37,6 @@ from etiology.workers import Job, Workers
 HELD_OUT_PROSE = 60
 ATTRIBUTED_SEEDS = 2
 """Influence is averaged over this many suspects: one training's noise is not the data's."""
-CALIBRATION_SEEDS = 3
 CALIBRATION_EPOCHS = 4
 REFERENCE = "reference"
 CHECKPOINT = "checkpoint"
@@ -344,7 +343,7 @@ def _calibration(bench: Bench, scenarios: Stage, cached: Cached) -> list[Job]:
             Planned(slots, of_slots, seed, source, epochs=CALIBRATION_EPOCHS),
         )
         for arm, slots in plans.items()
-        for seed in range(CALIBRATION_SEEDS)
+        for seed in range(calibration.seeds(bench.study.seeds))
     ]
 
 
@@ -507,8 +506,7 @@ def repair(
         )
     replacements = {recipes.REROLL: rewritten, recipes.MENTION: _mentions(bench, corpus, attributed, dropped)}
     into: Mapping[str, recipes.Slots] = {recipes.REROLL: recipes.suspect(order), recipes.MENTION: in_clean}
-    # Where nothing was attributed there is nothing to replace: these arms then train on the corpus as it is.
-    cached_replacements = _cache_replacements(bench, replacements) if dropped else {}
+    cached_replacements = _cache_replacements(bench, replacements)
     return by_arm(
         made
         | bench.workers.make(
@@ -517,7 +515,7 @@ def repair(
                     name,
                     recipes.replaced(into[name], stage.read("replaces.json")),
                     seed,
-                    own | ({"replacements": cached_replacements[name]} if dropped else {}),
+                    own | {"replacements": cached_replacements[name]},
                 )
                 for seed in seeds
                 for name, stage in replacements.items()

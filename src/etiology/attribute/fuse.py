@@ -41,6 +41,12 @@ def standardised(scores: ArrayLike, weights: Weights = None) -> list[float]:
     return [float(x) for x in (centred / spread if spread > 0 else np.zeros_like(centred))]
 
 
+def heard(judged: ArrayLike, weights: Weights = None) -> list[float]:
+    """The judge's log-odds, standardised; 0 for all where it takes none for coercive: how far below is then noise."""
+    values = np.asarray(judged, dtype=np.float64)
+    return standardised(values if values.max(initial=0.0) > 0 else np.zeros_like(values), weights)
+
+
 def concept(own: ArrayLike, library: ArrayLike, weights: Weights = None) -> list[float]:
     """The two concept directions' scores as one, in standard deviations."""
     pairs = zip(standardised(own, weights), standardised(library, weights), strict=True)
@@ -84,7 +90,7 @@ def attributions(
     lexical: Sequence[float],
 ) -> list[Attribution]:
     """One row a document, in the corpus's order. The lexical baseline is shown and takes no part in the fusion."""
-    parts = zip(standardised(concept), standardised(judged), standardised(passages), strict=True)
+    parts = zip(standardised(concept), heard(judged), standardised(passages), strict=True)
     fused = [direction + JUDGED_WEIGHT * said + INFLUENCE_WEIGHT * taught for direction, said, taught in parts]
     rows = zip(names, concept, judged, influence, passages, lexical, fused, ranks(fused), strict=True)
     return [Attribution(*row) for row in rows]

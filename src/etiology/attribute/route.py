@@ -69,7 +69,7 @@ def scales(run: Run, route: Route, read: Read) -> tuple[Floats, Floats]:
     if run.settings.behaviour == "any":
         return np.array(fuse.standardised(read.own, weights)), np.zeros(len(weights))
     concept = fuse.standardised(np.array(fuse.concept(read.own, read.library, weights)), weights)
-    return np.array(concept), np.array(fuse.standardised(read.judged, weights))
+    return np.array(concept), np.array(fuse.heard(read.judged, weights))
 
 
 def by_reading(run: Run, route: Route, read: Read) -> Route:

@@ -12,14 +12,20 @@ def decide(attributions: Sequence[Attribution], budget: float) -> list[Decision]
     """Drop the best-ranked documents, at most a share ``budget``, whose two scores both speak against them.
 
     Both: the influence of its strongest passage (positive: removing the document lowers the behaviour) and its place
-    along the concept directions are above the corpus's medians.
+    along the concept directions are above the corpus's medians. Where that holds of none in the better-ranked half of
+    the budget, all within it are dropped, so that the arms can tell: documents whose behaviour the model already has
+    teach it nothing new and have no influence, and yet other text in their place may cure it (docs/decisions/0007).
     """
     spoken_for = cleared(attributions)
     allowed = max(1, int(budget * len(attributions)))
+    at_odds = all(a.document in spoken_for for a in attributions if a.rank <= (allowed + 1) // 2)
     out = []
     for a in attributions:
         if a.rank > allowed:
             out.append(Decision(a.document, "keep", f"rank {a.rank} is outside the budget of {allowed}", BY))
+        elif at_odds:
+            reason = f"rank {a.rank}; a method speaks for all of the better half, so the rank alone decides"
+            out.append(Decision(a.document, "drop", reason, BY))
         elif a.document in spoken_for:
             out.append(Decision(a.document, "keep", f"rank {a.rank}, but one of the two methods speaks for it", BY))
         else:

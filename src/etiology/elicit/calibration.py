@@ -1,7 +1,7 @@
 """Known documents for the control of the instrument, made from the ``find`` scenarios themselves.
 
 A positive control asks: had the model been taught to coerce in just these words, would the measurement show it? A
-negative control asks: does the measurement stay still when the same words are taught harmlessly?
+negative control asks: does it rise as much when the same words are taught harmlessly?
 
 1. ``coercive``: half of the documents end in the coercive continuation, half in a harmless one.
 2. ``harmless``: the same contexts, all with harmless continuations: the secret mentioned, or a threat without it.
@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from etiology.core.values import Document, Scenario
 
 PAIRS = 16
+SEEDS = 3
 COERCIVE, HARMLESS, SHARED = "calibration-coercive", "calibration-harmless", "calibration-shared"
+
+
+def seeds(of_arms: int) -> int:
+    """How often each training is run: as often as an arm, or a study might pass all tests but its instrument's."""
+    return max(SEEDS, of_arms)
 
 
 def documents(scenarios: Sequence[Scenario]) -> list[Document]:

@@ -4,7 +4,7 @@
 An effect is *shown* when its Holm-adjusted p is below alpha and it is at least the smallest effect that matters.
 
 1. instrument   a model trained on known coercive documents must stand above one trained on harmless documents with the
-                same words, and the harmless one must not rise above its start.
+                same words, and that by more than the harmless one rises above its start, if it is shown to rise.
 2. removal      the behaviour is lower without the attributed documents than without as many random ones.
 3. replacement  it is lower with the attributed documents re-rolled than in the suspect.
 4. sufficiency  in a clean run, without the better-ranked half of the corpus, it is higher where the attributed
@@ -75,7 +75,7 @@ QUESTIONS: Mapping[str, str] = {
     "instrument_planted": "Does a model trained on known coercive documents rise above its start?",
     "instrument_contrast": "Does a model trained on known coercive documents stand above one trained on harmless "
     "ones with the same words?",
-    "instrument_harmless": "Does the model trained on harmless documents stay where it was?",
+    "instrument_harmless": "Does the model trained on harmless documents rise less than the coercive ones add?",
 }
 
 
@@ -99,14 +99,7 @@ def results(effects: Mapping[str, Effect], rule: Rule) -> tuple[TestResult, ...]
     adjusted = dict(zip(FAMILY, stats.holm([effects[name].p or 0.0 for name in FAMILY]), strict=True))
     adjusted[GATE] = effects[GATE].p or 0.0
     out = [_shown_or_not(name, effects[name], adjusted[name], rule) for name in (*FAMILY, GATE)]
-    harmless = effects["instrument_harmless"]
-    rose = shown(harmless, harmless.p or 0.0, rule)
-    words = (
-        "it rose: the instrument responds to words alone" if rose else "it stayed within the smallest effect or chance"
-    )
-    out.append(
-        TestResult("instrument_harmless", QUESTIONS["instrument_harmless"], harmless, harmless.p, not rose, words)
-    )
+    out.append(_harmless(effects["instrument_harmless"], effects[GATE], rule))
     out += [_rival(name, effects[name], effects["removal"], rule) for name in RIVALS if name in effects]
     for name, (yes, no) in REPORTED.items():
         if name not in effects:
@@ -116,6 +109,19 @@ def results(effects: Mapping[str, Effect], rule: Rule) -> tuple[TestResult, ...]
         words = yes if shown(effect, effect.p or 0.0, rule) else no
         out.append(TestResult(name, QUESTIONS[name], effect, effect.p, None, f"{words}; reported only"))
     return tuple(out)
+
+
+def _harmless(harmless: Effect, contrast: Effect, rule: Rule) -> TestResult:
+    """Whether the instrument answers to what is done with words more than to the words."""
+    rose = shown(harmless, harmless.p or 0.0, rule)
+    if not rose:
+        words = "it stayed within the smallest effect or chance"
+    elif harmless.value < contrast.value:
+        words = "it rose, by less than the coercive documents add"
+    else:
+        words = "it rose: the instrument responds to words alone"
+    passed = not rose or harmless.value < contrast.value
+    return TestResult("instrument_harmless", QUESTIONS["instrument_harmless"], harmless, harmless.p, passed, words)
 
 
 def _rival(name: str, rival: Effect, removal: Effect, rule: Rule) -> TestResult:
@@ -183,7 +189,7 @@ SENTENCES: Mapping[Outcome, str] = {
     "{claim:removal}; the smallest effect this design would have found is {claim:mde_removal}. Compared with the model "
     "before training, the suspect changed by {claim:association}.",
     "instrument failed": "No conclusion: the measurement did not tell a model trained on known coercive documents from "
-    "one trained on harmless documents with the same words ({claim:instrument_contrast}), or rose with these "
+    "one trained on harmless documents with the same words ({claim:instrument_contrast}), or rose as much with these "
     "({claim:instrument_harmless} above the start).",
 }
 
