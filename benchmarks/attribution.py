@@ -11,7 +11,7 @@ and opening), a suspect trained on it, and four kinds of query:
     pooled   both together
     chat     the far ones as a chat transcript: another style than the documents'
 
-Nothing is chosen by labels: layers are all that memory holds, and weights those of etiology.attribute.fuse. Average
+Nothing is chosen by labels: layers are all that memory holds, and all parts of the fusion weigh the same. Average
 precision (AP), recall among the first n and 2 n for n planted documents, look-alikes in the top 10; with --subsets also
 LDS, the rank correlation between a method's prediction for random halves of the corpus and what retraining on them gave
 (Park et al. 2023). Writes benchmarks/attribution.json. With --kronfluence that peer joins, if it can be imported.
@@ -190,7 +190,7 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
             "K-FAC, strongest passage": passages,
             "concept, own": own,
             "concept, own + library": np.array(fuse.concept(own, library)),
-            **fusions(own, library, judged, passages),
+            **fusions(own, library, judged, passages, model.kept / model.depth),
         }
     speeds["projected_bytes_a_document"] = projected.bytes_a_document
     del tokens, prepared
@@ -221,21 +221,24 @@ def by_index(
     return out, {"index_tokens_cpu_s": rate, "index_bytes_a_sequence": rows.nbytes / len(rows)}
 
 
-def fusions(own: Floats, library: Floats, judged: Floats, passages: Floats) -> dict[str, Floats]:
-    """Ours, and with each part left out or all weights alike."""
+def fusions(own: Floats, library: Floats, judged: Floats, passages: Floats, share: float) -> dict[str, Floats]:
+    """Ours, with each part left out, and with the weights of a study, whose influence is of the last layers alone.
+
+    ``share``: of the layers, that influence is of.
+    """
     both = np.array(fuse.concept(own, library))
 
     def z(scores: Floats) -> Floats:
         return np.array(fuse.standardised(scores))
 
-    concept_part, judged_part, taught = z(both), fuse.JUDGED_WEIGHT * z(judged), fuse.INFLUENCE_WEIGHT * z(passages)
+    concept_part, judged_part, taught = z(both), z(judged), share * z(passages)
     return {
         "ours": concept_part + judged_part + taught,
         "ours without influence": concept_part + judged_part,
         "ours without the judge": concept_part + taught,
         "ours without the library": z(own) + judged_part + taught,
         "ours without concept": judged_part + taught,
-        "ours, equal weights": z(both) + z(judged) + z(passages),
+        "ours, a study's weights": z(both) + fuse.JUDGED_WEIGHT * z(judged) + fuse.INFLUENCE_WEIGHT * z(passages),
     }
 
 

@@ -77,30 +77,34 @@ def test_everything_is_written_and_reads_back(done):
     assert summary["cost"]["forward"] > summary["cost"]["backward"] > 0
 
 
-def test_with_every_document_scored_the_fusion_is_the_studys(model_folder, corpus, tmp_path):
+def test_with_every_document_scored_all_parts_weigh_the_same(model_folder, corpus, tmp_path):
     found = attribute(model_folder, QUERIES, corpus, tmp_path / "out", dataclasses.replace(SMALL, depth=1000))
     assert len(found.rows) == len(ROWS)
     parts = tmp_path / "out" / "parts"
     read = [row for path in sorted(parts.glob("reading-*")) for row in pq.read_table(path).to_pylist()]
     taught = [row for path in sorted(parts.glob("influence-*")) for row in pq.read_table(path).to_pylist()]
     concept = fuse.concept([row["own"] for row in read], [row["library"] for row in read])
-    expected = fuse.attributions(
-        [row["id"] for row in ROWS],
-        concept,
-        [row["judged"] for row in read],
-        [row["influence"] for row in taught],
-        [row["passage"] for row in taught],
-        [0.0] * len(ROWS),
-    )
+    passages, judged = [row["passage"] for row in taught], [row["judged"] for row in read]
+    parts_ = [fuse.standardised(concept), fuse.standardised(judged), fuse.standardised(passages)]
     rows = by_id(found)
-    assert [rows[one.document].fused for one in expected] == pytest.approx([one.fused for one in expected], abs=1e-5)
+    assert [rows[row["id"]].fused for row in ROWS] == pytest.approx(np.sum(parts_, axis=0), abs=1e-5)
+
+
+def test_influence_of_half_of_the_layers_weighs_half(model_folder, corpus, tmp_path):
+    settings = dataclasses.replace(SMALL, depth=1000, layers=1)
+    found = attribute(model_folder, QUERIES, corpus, tmp_path / "out", settings)
+    rows = list(found.rows)
+    fixed = np.array([row.fused for row in rows]) - 0.5 * np.array(fuse.standardised([row.passage for row in rows]))
+    of_fixed = fuse.standardised([row.concept for row in rows])
+    judged = fixed - np.array(of_fixed)
+    assert judged == pytest.approx(fuse.standardised([row.judged for row in rows]), abs=1e-4)
 
 
 def test_pruned_scores_are_near_those_of_a_whole_pass(done, model_folder, corpus, tmp_path):
     """The sample of what was set aside gives the scale: without it scores would stand on that of the best alone."""
     whole = by_id(attribute(model_folder, QUERIES, corpus, tmp_path / "out", dataclasses.replace(SMALL, depth=1000)))
     for row in done[1].rows:
-        assert row.fused == pytest.approx(whole[row.id].fused, abs=0.15)
+        assert row.fused == pytest.approx(whole[row.id].fused, abs=0.3)
         assert row.passage == pytest.approx(whole[row.id].passage, rel=1e-3)
 
 

@@ -8,7 +8,7 @@ from etiology.attribute.concept import document_score
 from etiology.attribute.uncertain import Candidate, Scale, Scales, intervals, lost, scale
 
 UNIT = Scale(0.0, 1.0)
-SCALES = Scales(UNIT, UNIT, UNIT)
+SCALES = Scales(UNIT, UNIT, UNIT, weight=0.4)
 
 
 def test_a_sample_without_a_loss_still_leaves_some_open():
@@ -88,7 +88,7 @@ def test_a_draw_of_every_block_once_is_the_point_estimate():
     possible = []
     for share in (np.array([1.0, 0.0]), np.array([0.75, 0.25]), np.array([0.0, 1.0])):
         own = document_score((share @ projections / np.linalg.norm(share @ axes)).astype(np.float32))
-        possible.append(0.25 + own + fuse.INFLUENCE_WEIGHT * fuse.passage(share @ influences))
+        possible.append(0.25 + own + SCALES.weight * fuse.passage(share @ influences))
     # with two blocks a quarter of the draws hold the first alone, and a quarter the second
     assert [found.low, found.high] == pytest.approx([min(possible), max(possible)], rel=1e-5)
 

@@ -130,7 +130,10 @@ class Scored:
 
 
 def scored(run: Run, parts: Parts, way: Route, read: Read) -> Scored:
-    """Fuse what was read with influence: as in a study, on the scale of the whole corpus."""
+    """Fuse what was read with influence, on the scale of the whole corpus: with equal weights, none chosen by labels.
+
+    Influence of a part of the layers counts by their share (docs/decisions/0008).
+    """
     taught = joined(run, parts, "influence", ("influence", "passage", "pieces", "weights"))
     places = taught["places"]
     concept, judged = scales(run, way, read)
@@ -140,11 +143,12 @@ def scored(run: Run, parts: Parts, way: Route, read: Read) -> Scored:
     over[np.isin(read.places, way.unread)] = way.pruned / max(1, len(way.unread))
     own = uncertain.scale(read.own, over)
     raw = _raw_concept(run, read, over)
-    both = Scales(own, uncertain.scale(raw, over), uncertain.scale(taught["passage"], way.weights(places)))
+    among = uncertain.scale(taught["passage"], way.weights(places))
+    both = Scales(own, uncertain.scale(raw, over), among, run.weight)
     passage = np.array([both.passage(score) for score in taught["passage"]])
-    fixed = fuse.JUDGED_WEIGHT * judged[at] + concept[at]
+    fixed = judged[at] + concept[at]
     fixed -= np.array([own(score) for score in read.own[at]]) / (both.concept.deviation or 1.0)
-    fused = concept[at] + fuse.JUDGED_WEIGHT * judged[at] + fuse.INFLUENCE_WEIGHT * passage
+    fused = concept[at] + judged[at] + run.weight * passage
     texts = zip(taught["pieces"], taught["weights"], strict=True)
     pieces = [tuple(zip(each, weights, strict=True)) for each, weights in texts]
     return Scored(

@@ -78,7 +78,7 @@ def by_reading(run: Run, route: Route, read: Read) -> Route:
     """
     concept, judged = scales(run, route, read)
     chosen = np.isin(read.places, route.read)
-    places, score = read.places[chosen], (concept + fuse.JUDGED_WEIGHT * judged)[chosen]
+    places, score = read.places[chosen], (concept + judged)[chosen]
     longest = run.counted.longest[places]
     depth = min(run.settings.taught, len(places))
     quoting = np.lexsort((places, -score, -longest))[: depth // SPANS]

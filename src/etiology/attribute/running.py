@@ -83,6 +83,11 @@ class Run:
         self.scope = price.scope(self.shape, settings.layers, most, settings.memory)
         self.blocks = instances.blocks(len(self.instances), self.scope.blocks, settings.seed)
 
+    @property
+    def weight(self) -> float:
+        """Of influence in the fused score: the share of the layers that it covers."""
+        return self.scope.layers / self.shape.blocks
+
     def named(self) -> dict[str, Any]:
         """What names this attribution: with anything of it changed, the parts that stand can't be used."""
         apart = {"memory", "shard", "index", "dims", "scores"}
@@ -93,7 +98,7 @@ class Run:
             "blocks": self.scope.blocks,
             "passage": fuse.PASSAGE,
         }
-        weights = {"influence": fuse.INFLUENCE_WEIGHT, "judged": fuse.JUDGED_WEIGHT, "library": fuse.LIBRARY_WEIGHT}
+        weights = {"influence": self.weight, "judged": 1.0, "library": fuse.LIBRARY_WEIGHT}
         asked = {"queries": instances.digest(self.instances), "corpus": self.corpus.fingerprint()}
         return {**own, **covered, **asked, "weights": weights, "model": fingerprint(self.source)}
 

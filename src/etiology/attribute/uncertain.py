@@ -83,11 +83,14 @@ def scale(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> Scale:
 
 @dataclass(frozen=True)
 class Scales:
-    """Those of the own direction's scores, of the concept (own and library together) and of the passages."""
+    """Those of the own direction's scores, of the concept (own and library together) and of the passages, whose part in
+    the fused score has a ``weight``.
+    """
 
     own: Scale
     concept: Scale
     passage: Scale
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -137,4 +140,4 @@ def _moving(candidate: Candidate, share: Floats, length: float, scales: Scales) 
     """The part of the fused score that a draw of blocks changes."""
     own = document_score((share @ candidate.projections / length).astype(np.float32))
     taught = fuse.passage(share @ candidate.influences)
-    return scales.own(own) / (scales.concept.deviation or 1.0) + fuse.INFLUENCE_WEIGHT * scales.passage(taught)
+    return scales.own(own) / (scales.concept.deviation or 1.0) + scales.weight * scales.passage(taught)
