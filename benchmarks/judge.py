@@ -3,16 +3,16 @@
     python benchmarks/judge.py --public DIR         # prints a table, writes benchmarks/judge.json
     python benchmarks/judge.py --public DIR --ship  # first fits the weights that ship
 
-Rows: held-out texts of each author, of whom those marked 'unseen' were not fitted on at all; the rules of
-`etiology.elicit.sent` on the same; whole transcripts of an unseen author by the whole of `etiology score`; and how many
-ordinary texts of public files, two of them unseen, lie above the logit at which nine of ten coercive texts of the
-unseen authors are found.
+Rows: held-out texts of each author, of whom those marked 'unseen' were not fitted on at all, by the judge of two
+readers, by the first alone (the encoder) and by the rules of `etiology.elicit.sent`; whole transcripts of an unseen
+author by the whole of `etiology score`; and how many ordinary texts of public files, two of them unseen, lie above the
+log-odds at which nine of ten coercive texts of the unseen authors are found.
 """
 
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etiology import detector, stats
-from etiology.backends import encoder
+from etiology.backends import encoder, probe
 from etiology.backends.encoder import Encoder, Example
 from etiology.elicit import sent
 from etiology.elicit.labelled import Labelled, labelled
@@ -29,7 +29,10 @@ from etiology.elicit.score import score_all
 RECALL = 0.9
 TRANSCRIPTS = "office_agents"
 
+ALONE = ", first reader alone"
+
 Numbers = NDArray[np.float64]
+Known = dict[str, tuple[float, float]]
 
 
 def main() -> None:
@@ -41,32 +44,54 @@ def main() -> None:
     ordinary = detector.public(args.public) if args.public else {}
     if args.ship:
         encoder.save(detector.trained(groups, ordinary, progress), encoder.SHIPPED)
+        probe.save(detector.paired(groups, ordinary, encoder.shipped(), progress), probe.SHIPPED)
         print(f"{encoder.SHIPPED}: {encoder.SHIPPED.stat().st_size / 1e6:.1f} MB")
-    judge = encoder.shipped()
     held = detector.parted(groups)[1]
-    rows = [one for author, own in held.items() for one in of_author(author, own, judge)]
     every = [example for own in held.values() for group in own for example in group]
-    rows.append(row("all", "held out", calibrated(judge, every), [e.coercive for e in every]))
+    plain = [example for texts in ordinary.values() for example in texts]
+    known = asked(probe.shipped(), [*every, *plain])
+    rows = [one for author, own in held.items() for one in of_author(author, own, known)]
+    wanted = [e.coercive for e in every]
+    rows += [row("all", f"held out{alone}", log_odds, wanted) for alone, log_odds in by_reader(known, every)]
     unseen = [e for author in detector.UNSEEN for group in groups[author] for e in group if e.coercive]
-    limit = float(np.quantile(calibrated(judge, unseen), 1 - RECALL))
-    rows += [alarms(name, texts, judge, limit) for name, texts in ordinary.items()]
-    rows.append(transcripts(TRANSCRIPTS))
-    stored = {"slope": judge.slope, "offset": judge.offset, "rows": rows}
+    for number, (alone, log_odds) in enumerate(by_reader(known, unseen)):
+        limit = float(np.quantile(log_odds, 1 - RECALL))
+        rows += [
+            alarms(name, alone, by_reader(known, texts)[number][1], log_odds, limit) for name, texts in ordinary.items()
+        ]
+    rows += [transcripts(TRANSCRIPTS, alone, judge) for alone, judge in (("", probe.shipped()), (ALONE, first()))]
+    stored = {"parts": probe.shipped().parts, "slope": first().slope, "offset": first().offset, "rows": rows}
     Path(__file__).with_suffix(".json").write_text(json.dumps(stored, indent=1) + "\n")
 
 
-def of_author(author: str, groups: Sequence[Sequence[Example]], judge: Encoder) -> list[dict[str, Any]]:
-    """What the judge and the rules say of an author's held-out texts."""
+def first() -> Encoder:
+    return encoder.shipped()
+
+
+def asked(judge: probe.Judge, examples: Sequence[Example]) -> Known:
+    """Calibrated log-odds of each text by both readers, and by the first alone: above 0 is a call."""
+    texts = [e.text for e in examples]
+    offset, one, two = judge.parts
+    logits = np.array(judge.encoder.logits(texts).tolist())
+    together = offset + one * logits + two * judge.probe.logits(texts)
+    alone = judge.encoder.slope * logits + judge.encoder.offset
+    return {text: (float(a), float(b)) for text, a, b in zip(texts, together, alone, strict=True)}
+
+
+def by_reader(known: Known, examples: Sequence[Example]) -> list[tuple[str, Numbers]]:
+    """('' and ALONE, log-odds of the texts)."""
+    found = np.array([known[e.text] for e in examples])
+    return [("", found[:, 0]), (ALONE, found[:, 1])]
+
+
+def of_author(author: str, groups: Sequence[Sequence[Example]], known: Known) -> list[dict[str, Any]]:
+    """What the readers and the rules say of an author's held-out texts."""
     own = [example for group in groups for example in group]
-    found, wanted = calibrated(judge, own), [e.coercive for e in own]
+    wanted = [e.coercive for e in own]
     rules = np.array([1.0 if sent.judge(e.text).coercive else -1.0 for e in own])
     what = "unseen" if author in detector.UNSEEN else "held out"
-    return [row(author, what, found, wanted, **orders(groups, found)), row(author, "rules", rules, wanted)]
-
-
-def calibrated(judge: Encoder, examples: Sequence[Example]) -> Numbers:
-    """Calibrated logits: above 0 is a call."""
-    return judge.slope * np.array(judge.logits([e.text for e in examples]).tolist()) + judge.offset
+    rows = [row(author, what + alone, found, wanted, **orders(groups, found)) for alone, found in by_reader(known, own)]
+    return [*rows, row(author, "rules", rules, wanted)]
 
 
 def orders(groups: Sequence[Sequence[Example]], logits: Sequence[float]) -> dict[str, str]:
@@ -82,22 +107,24 @@ def orders(groups: Sequence[Sequence[Example]], logits: Sequence[float]) -> dict
     return {"pairs in order": f"{right}/{total}"}
 
 
-def alarms(name: str, texts: Sequence[Example], judge: Encoder, limit: float) -> dict[str, Any]:
+def alarms(name: str, alone: str, texts: Numbers, coercive: Numbers, limit: float) -> dict[str, Any]:
     """How many ordinary texts lie above ``limit``, where RECALL of the coercive texts of unseen authors is found."""
-    r = stats.rate(int((calibrated(judge, texts) > limit).sum()), len(texts))
-    what = f"{'unseen' if name in detector.UNSEEN_FILES else 'fitted on'}, ordinary text at {RECALL:.0%} recall"
-    print(f"{name:28} {what}: {r.hits}/{r.n} [{r.low:.2f}, {r.high:.2f}]", flush=True)
-    return {"author": name, "what": what, "count": r.hits, "n": r.n, "low": r.low, "high": r.high}
+    r = stats.rate(int((texts > limit).sum()), len(texts))
+    area = auc(np.concatenate([coercive, texts]), np.arange(len(coercive) + len(texts)) < len(coercive))
+    seen = "unseen" if name in detector.UNSEEN_FILES else "fitted on"
+    what = f"{seen}, ordinary text at {RECALL:.0%} recall{alone}"
+    print(f"{name:28} {what}: AUC {area:.3f}, {r.hits}/{r.n} [{r.low:.2f}, {r.high:.2f}]", flush=True)
+    return {"author": name, "what": what, "auc": area, "count": r.hits, "n": r.n, "low": r.low, "high": r.high}
 
 
-def transcripts(author: str) -> dict[str, Any]:
+def transcripts(author: str, alone: str, judge: Callable[[Sequence[str]], Sequence[float]]) -> dict[str, Any]:
     """Whole transcripts through the whole scorer."""
     talks = [t for t in labelled() if t.author == author]
-    verdicts = list(zip(talks, score_all([t.talk for t in talks], encoder.shipped()), strict=True))
+    verdicts = list(zip(talks, score_all([t.talk for t in talks], judge), strict=True))
     for kind, (hits, n) in by_kind(verdicts).items():
         print(f"    {author:15} {kind:32} {hits}/{n} called coercive")
     scores = np.array([s.score - 0.5 for _, s in verdicts])
-    return row(author, "transcripts", scores, [t.coercive for t, _ in verdicts], executed=executed(verdicts))
+    return row(author, f"transcripts{alone}", scores, [t.coercive for t, _ in verdicts], executed=executed(verdicts))
 
 
 def executed(verdicts: Sequence[tuple[Labelled, Any]]) -> str:

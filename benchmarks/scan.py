@@ -166,7 +166,8 @@ def speeds(work: Path, corpus: Path) -> dict[str, float]:
     few = work / "few"
     few.mkdir()
     (few / files[0].rpartition("/")[2]).symlink_to(files[0])
-    judged = timed_scan(few, work / "judged", Settings(linear=SHIPPED, everywhere=True, detector=ports.SHIPPED))
+    encoder = ports.SHIPPED["shipped"]
+    judged = timed_scan(few, work / "judged", Settings(linear=SHIPPED, everywhere=True, detector=encoder))
     assert scan.well, report.words(scan)
     assert new.well, report.words(new)
     both = scan.bytes / 1e6 / (scan.seconds + new.seconds)
@@ -204,7 +205,7 @@ def recall(prose_: list[str]) -> dict[str, Any]:
     """
     rng, (_, held) = random.Random(0), detector.parted(detector.sources())
     cues, model = Matcher(shipped()), linear.named(SHIPPED)
-    judge = ports.load(ports.SHIPPED)
+    judge = ports.load(ports.SHIPPED["shipped"])
     rows: dict[str, Any] = {}
     for name, wanted in (("coercive", True), ("others", False)):
         alone = [e.text for own in held.values() for group in own for e in group if e.coercive == wanted]

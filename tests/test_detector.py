@@ -89,7 +89,7 @@ def test_calibration_finds_the_slope_and_offset_that_made_the_verdicts():
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(20_000, generator=generator)
     made = torch.rand(20_000, generator=generator) < torch.sigmoid(0.5 * logits - 1)
-    slope, offset = detector.calibration(logits.tolist(), made.tolist())
+    offset, slope = detector.calibration([logits.tolist()], made.tolist())
     assert slope == pytest.approx(0.5, abs=0.03)  # four standard errors
     assert offset == pytest.approx(-1, abs=0.08)
 

@@ -320,7 +320,11 @@ def test_the_judge_that_ships_reads_what_its_linear_model_picks_out(corpus, tmp_
     command = ["scan", str(corpus / "b.jsonl"), "--out", str(tmp_path), "--detector", "shipped", "--executor", "slurm"]
     assert CliRunner().invoke(app, command).exit_code == 0
     settings = plan.load(tmp_path).settings
-    assert (settings["linear"], settings["everywhere"], settings["detector"]) == ("shipped", True, ports.SHIPPED)
+    assert (settings["linear"], settings["everywhere"], settings["detector"]) == (
+        "shipped",
+        True,
+        ports.SHIPPED["shipped"],
+    )
     assert settings["linear_digest"] == linear.named("shipped").digest
 
 

@@ -99,7 +99,7 @@ def coercive(texts):
 @hostile
 def test_score(folder, text):
     file = written(folder / "score.jsonl", threatening(text))
-    with patch("etiology.backends.encoder.shipped", lambda: coercive):
+    with patch("etiology.backends.probe.shipped", lambda: coercive):
         _, out, err = etiology("score", file)
         _, row, _ = etiology("score", file, "--json")
     assert_harmless(out + err + row)
@@ -113,7 +113,7 @@ def test_markup_is_printed_as_it_is_and_a_style_of_ours_stays(folder, monkeypatc
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("NO_COLOR", raising=False)
     file = written(folder / "colour.jsonl", threatening("".join(NASTY)))
-    with patch("etiology.backends.encoder.shipped", lambda: coercive):
+    with patch("etiology.backends.probe.shipped", lambda: coercive):
         _, out, _ = etiology("score", file)
     assert OURS.search(out)
     assert_harmless(OURS.sub("", out))
@@ -204,7 +204,7 @@ def test_detector(folder, text):
 
     file = written(folder / "texts.jsonl", {"text": f"a{text}"})
     with patch("etiology.backends.encoder.shipped", Judge):
-        code, out, err = etiology("detector", "judge", file)
+        code, out, err = etiology("detector", "judge", file, "--quick")
     assert_harmless(out + err)
     if code == 0:
         assert json.loads(out)["text"] == f"a{text}"[:200]

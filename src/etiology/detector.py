@@ -2,8 +2,9 @@
 
 1. Every author writes in a field of his own. Those of UNSEEN are never fitted on, nor is each FIFTH pair of others.
 2. Public text (``public``: a folder of .jsonl files) adds ordinary mail, talk and fiction, of UNSEEN_FILES nothing.
-3. One encoder is fitted on the rest, and ships. The calibration is fitted to its logits on the held-out texts, and so
-   are the numbers in `benchmarks/judge.py`: they speak of the very weights that ship.
+3. One encoder is fitted on the rest, and ships; so is a probe, the second reader (`etiology.backends.probe`). How far
+   each counts is fitted to their logits on the held-out texts, which the numbers in `benchmarks/judge.py` are of too:
+   they speak of the very weights that ship.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from etiology.backends import probe
 from etiology.backends.encoder import Encoder, Example, fit
 from etiology.core.errors import EtiologyError
 from etiology.embedded.prose import whole
@@ -77,21 +79,42 @@ def parted(groups: Groups) -> tuple[Groups, Groups]:
 def trained(groups: Groups, ordinary: Mapping[str, Sequence[Example]], show: Callable[[float], None]) -> Encoder:
     """The encoder that ships, calibrated on what it was not fitted on."""
     known, held = parted(groups)
-    alone = [[example] for name, examples in ordinary.items() if name not in UNSEEN_FILES for example in examples]
-    encoder = fit([*(group for own in known.values() for group in own), *alone], show=show)
-    rest = [example for own in held.values() for group in own for example in group]
-    logits = encoder.logits([e.text for e in rest])
-    encoder.slope, encoder.offset = calibration(logits.tolist(), [e.coercive for e in rest])
+    encoder = fit([*(group for own in known.values() for group in own), *_alone(ordinary)], show=show)
+    rest = _all(held)
+    offset, slope = calibration([encoder.logits([e.text for e in rest]).tolist()], [e.coercive for e in rest])
+    encoder.slope, encoder.offset = slope, offset
     return encoder
 
 
-def calibration(logits: Sequence[float], coercive: Sequence[bool]) -> tuple[float, float]:
-    """Slope and offset of the logistic regression of the verdict on the logit."""
+def paired(
+    groups: Groups, ordinary: Mapping[str, Sequence[Example]], first: Encoder, show: Callable[[float], None]
+) -> probe.Judge:
+    """The judge of two readers: ``first``, and a probe fitted on the same texts as it was."""
+    known, held = parted(groups)
+    fitted = [*_all(known), *(example for group in _alone(ordinary) for example in group)]
+    rest = _all(held)
+    features = probe.states([e.text for e in [*fitted, *rest]], show)
+    second = probe.fit(features[: len(fitted)], [e.coercive for e in fitted])
+    logits = [first.logits([e.text for e in rest]).tolist(), second.of(features[len(fitted) :]).tolist()]
+    offset, one, two = calibration(logits, [e.coercive for e in rest])
+    return probe.Judge(first, second, (offset, one, two))
+
+
+def _all(groups: Groups) -> list[Example]:
+    return [example for own in groups.values() for group in own for example in group]
+
+
+def _alone(ordinary: Mapping[str, Sequence[Example]]) -> list[list[Example]]:
+    """The ordinary texts that are fitted on, each a group of its own."""
+    return [[example] for name, examples in ordinary.items() if name not in UNSEEN_FILES for example in examples]
+
+
+def calibration(logits: Sequence[Sequence[float]], coercive: Sequence[bool]) -> list[float]:
+    """Offset, and a slope for each reader's ``logits``, of the logistic regression of the verdict on them."""
     import statsmodels.api as sm
 
-    found = sm.Logit(np.array(coercive, dtype=float), sm.add_constant(np.array(logits))).fit(disp=0)
-    offset, slope = found.params
-    return float(slope), float(offset)
+    found = sm.Logit(np.array(coercive, dtype=float), sm.add_constant(np.array(logits).T)).fit(disp=0)
+    return [float(value) for value in found.params]
 
 
 def prefilter(groups: Groups, ordinary: Mapping[str, Sequence[Example]], prose: Sequence[str]) -> Linear:

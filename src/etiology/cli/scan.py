@@ -31,7 +31,10 @@ def scan(
     everywhere: Annotated[bool, typer.Option(help="Linear scores for documents without a cue too.")] = False,
     detector: Annotated[
         str,
-        typer.Option(help="module:factory of the last stage, or 'shipped': the judge that ships, after 'linear'."),
+        typer.Option(
+            help="module:factory of the last stage; or, after 'linear', 'shipped': the judge's first reader, or "
+            "'thorough': both, more often right and a third as fast."
+        ),
     ] = "",
     target: Annotated[list[str], typer.Option(help="Class of the detector that counts.")] = [],  # noqa: B006
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
@@ -45,14 +48,14 @@ def scan(
     from etiology.scan.linear import SHIPPED
 
     # Cues alone miss most coercion: the judge that ships reads what the linear model that ships picks out.
-    chosen = linear or (SHIPPED if detector == SHIPPED else "")
+    chosen = linear or (SHIPPED if detector in ports.SHIPPED else "")
     settings = Settings(
         columns=Columns(tuple(text), identity),
         patterns=_absolute(patterns),
         linear=chosen if chosen in {"", SHIPPED} else _absolute(Path(chosen)),
         everywhere=everywhere or chosen == SHIPPED,
         least=least,
-        detector=ports.SHIPPED if detector == SHIPPED else detector,
+        detector=ports.SHIPPED.get(detector, detector),
         targets=tuple(target),
     )
     start.begin(corpus, out, settings, tasks)

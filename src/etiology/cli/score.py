@@ -23,14 +23,17 @@ def score(
     threshold: Annotated[
         float, typer.Option(help="From which score on a transcript counts as coercive, 0 to 1.")
     ] = 0.5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The judge's first reader alone: faster, less often right.")
+    ] = False,
 ) -> None:
     """Judge what was sent in transcripts: is it coercive, was it carried out, which words decided."""
-    from etiology.backends.encoder import shipped
+    from etiology.backends import encoder, probe
     from etiology.elicit.score import score_all
     from etiology.evals.transcripts import read_transcripts
 
     talks = read_transcripts(files)
-    verdicts = score_all(talks, shipped(), threshold)
+    verdicts = score_all(talks, encoder.shipped() if quick else probe.shipped(), threshold)
     if as_json:
         for verdict in verdicts:
             say.json(asdict(verdict))

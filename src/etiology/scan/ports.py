@@ -11,7 +11,7 @@ the scan targets is the document's score.
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Protocol, cast
@@ -21,7 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from etiology.core.errors import ScanError
 
-SHIPPED: Final = "etiology.backends.encoder:shipped"
+SHIPPED: Final[Mapping[str, str]] = {
+    "shipped": "etiology.backends.encoder:shipped",
+    "thorough": "etiology.backends.probe:shipped",
+}
+"""Short names: the encoder alone, and both readers of the judge that ships."""
 
 
 class Detector(Protocol):
