@@ -17,6 +17,7 @@ from etiology.scan import apply as applying
 from etiology.scan import outputs, plan, policy, proof, report, run, start
 from etiology.scan.cascade import Settings
 from etiology.scan.inputs import Shard, read
+from etiology.scan.texts import large, texts_of
 
 DOCUMENTS = scanning.rows(60)
 NAMES = [row["id"] for row in DOCUMENTS]
@@ -220,6 +221,25 @@ def test_the_multiset_knows_no_order_but_every_change():
         if column != "none":
             other = batch.set_column(i, batch.schema.field(i), batch.column(i).take(pa.array([3, 1, 2, 0])))
             assert (proof.of_rows(other) == whole) == (batch.column(i)[0].as_py() == batch.column(i)[3].as_py())
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_long_strings_may_be_named_by_hashes_that_are_known(kind):
+    values = ["", "a", "é" * 31 + "x", "é" * 32, "b" * 5000, "é" * 40_000]
+    batch = pa.record_batch({"id": pa.array(range(6)), "text": pa.array(values, kind)})
+    hashes = texts_of(large(batch.column("text"))).hashes()
+    whole = proof.of_rows(batch)
+    # Row by row, as the module's head says it.
+    plain = [
+        b"\x01"
+        + i.to_bytes(8, "little")
+        + (b"\x06" + name if len(data) >= 64 else b"\x02" + len(data).to_bytes(8, "little") + data)
+        for i, (data, name) in enumerate(zip((v.encode() for v in values), hashes, strict=True))
+    ]
+    assert proof.of_rows(batch, {"text": hashes}) == whole == proof.multiset(plain)
+    assert proof.of_rows(batch.slice(2), {"text": hashes[2:]}) + proof.of_rows(batch.slice(0, 2)) == whole
+    with_null = pa.record_batch({"id": pa.array(range(7)), "text": pa.array([*values, None], kind)})
+    assert proof.of_rows(with_null) == whole + proof.multiset([b"\x01" + (6).to_bytes(8, "little") + proof.NULL])
 
 
 @given(st.lists(st.binary(max_size=5), max_size=8), st.randoms(use_true_random=False))

@@ -132,7 +132,7 @@ class _Job:
                         bad += piece.bad
                         stop = at + len(piece.texts)
                         self._check(piece, hashes[at:stop], stop)
-                        given += of_rows(piece.rows)
+                        given += of_rows(piece.rows, self._known(piece, hashes[at:stop]))
                         new = self._new(piece, at, edited[at:stop])
                         keep(_where(changed(piece.rows, new, self.columns.text[-1], self.shard), out[at:stop]))
                         drop(_where(piece.rows, ~out[at:stop] | edited[at:stop]))
@@ -149,6 +149,11 @@ class _Job:
     def _check(self, piece: Piece, scanned: Sequence[bytes], stop: int) -> None:
         if texts_of(piece.texts).hashes() != scanned:
             raise ScanError(f"{self.shard.name}: changed since it was scanned (before row {stop}); scan again")
+
+    def _known(self, piece: Piece, checked: Sequence[bytes]) -> dict[str, Sequence[bytes]]:
+        """By column, the hashes of its strings that were just checked: where a document is one column as it is."""
+        whole = len(self.columns.text) == 1 and not piece.texts.null_count
+        return {self.columns.text[0]: checked} if whole else {}
 
     def _new(self, piece: Piece, at: int, edited: NDArray[np.bool_]) -> dict[int, str]:
         """The new text of each changed row, by its number in the piece."""

@@ -22,6 +22,9 @@ from etiology.scan.inputs import Columns, Corpus, Shard, tables
 GROUP_BYTES: Final = 32_000_000
 """About what a row group of Parquet holds before it is packed; what a writer keeps in memory."""
 
+ROWS_AT_ONCE: Final = 1024
+"""Read again in so many rows, a few megabytes of text stay in a processor's cache."""
+
 Write = Callable[[Any], None]
 """Takes rows as a piece holds them: a record batch, or an array of lines or records."""
 
@@ -98,7 +101,7 @@ def rows_of(path: Path, shard: Shard) -> Iterator[Any]:
 
     if shard.kind == "parquet":
         with pq.ParquetFile(path, buffer_size=tables.BUFFER_BYTES, pre_buffer=False) as file:
-            yield from file.iter_batches(batch_size=tables.MOST_ROWS // 16, use_threads=False)
+            yield from file.iter_batches(batch_size=ROWS_AT_ONCE, use_threads=False)
     elif shard.kind == "arrow":
         with path.open("rb") as stream:
             yield from tables.batches(stream)

@@ -4,11 +4,12 @@ The hash of a multiset is the sum, modulo 2^128, of a hash of each row, and the 
 files and read in any order, and a lost, doubled or changed one shows. (Additive, so good against accidents, not against
 someone who makes rows to collide.) It is counted from the input as it is read, and from the output as it lies on disk.
 
-A row's bytes are, for lines and records, what stands in the file; for tables, the values of all its columns.
+A row's bytes are, for lines and records, what stands in the file; for tables, the values of all its columns, of which a
+long string is named by its own hash: whoever has that already need not read the string again.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -16,8 +17,16 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from etiology.scan.texts import HASH_BYTES
+
 MODULUS: Final = 1 << 128
 NULL: Final = b"\x00"
+HEAD: Final = b"\x06"
+"""Before the hash of a long string."""
+COPIED: Final = 1 << 16
+"""Bytes of a column that are copied first: slices of `bytes` are made faster than views of a buffer."""
+LONG: Final = 64
+"""Bytes from which on a string is named by its hash."""
 
 
 @dataclass(frozen=True)
@@ -37,30 +46,43 @@ class Multiset:
 
 def multiset(rows: Iterable[bytes | memoryview]) -> Multiset:
     """Of rows of bytes."""
-    digests = b"".join([hashlib.sha256(row).digest()[:16] for row in rows])
+    digests = b"".join([_name(row) for row in rows])
     # Sums of 32 bits of each digest fit 64 bits: no row by row arithmetic on large integers.
     words = np.frombuffer(digests, "<u4").reshape(-1, 4).sum(0, dtype=np.uint64).tolist()
     return Multiset(len(digests) // 16, sum(word << (32 * i) for i, word in enumerate(words)) % MODULUS)
 
 
-def of_rows(rows: Any) -> Multiset:
-    """Of a record batch, or of an array of lines or records."""
+def of_rows(rows: Any, known: Mapping[str, Sequence[bytes]] | None = None) -> Multiset:
+    """Of a record batch, or of an array of lines or records.
+
+    ``known``: by column, the first 16 bytes of each string's SHA-256, as `Texts.hashes` gives them.
+    """
     if isinstance(rows, pa.Array):
         return multiset(cells(rows))
     if not rows.num_columns:
         return Multiset(rows.num_rows, 0)
-    parts = [part for column in rows.columns for part in _parts(column)]
+    given = known or {}
+    parts = [_column(rows.column(i), given.get(name)) for i, name in enumerate(rows.schema.names)]
     return multiset(map(b"".join, zip(*parts, strict=True)))
 
 
-def _parts(column: Any) -> list[list[Any]]:
-    """What joined row by row is `cells`; a long text is not copied for it."""
+def _column(column: Any, known: Sequence[bytes] | None) -> Sequence[bytes]:
+    """The cells of a column; of a column of strings, long ones are named by their hashes."""
     kind = column.type
-    if not column.null_count and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        ends, view = _places(column, np.int32 if pa.types.is_string(kind) else np.int64)
-        heads = [b"\x02" + (b - a).to_bytes(8, "little") for a, b in pairwise(ends)]
-        return [heads, [view[a:b] for a, b in pairwise(ends)]]
-    return [cells(column)]
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return cells(column)
+    if column.null_count:
+        return [HEAD + _name(cell[9:]) if len(cell) >= 9 + LONG else cell for cell in cells(column)]
+    ends, view = _places(column, np.int32 if pa.types.is_string(kind) else np.int64)
+    given = known or [b""] * len(column)
+    return [
+        HEAD + (name or _name(view[a:b])) if b - a >= LONG else b"\x02" + (b - a).to_bytes(8, "little") + view[a:b]
+        for (a, b), name in zip(pairwise(ends), given, strict=True)
+    ]
+
+
+def _name(data: bytes | memoryview) -> bytes:
+    return hashlib.sha256(data).digest()[:HASH_BYTES]
 
 
 def cells(array: Any) -> list[bytes]:
@@ -117,8 +139,12 @@ def _variable(array: Any, offset_type: type) -> list[bytes]:
     return [b"\x02" + (b - a).to_bytes(8, "little") + view[a:b] for a, b in pairwise(ends)]
 
 
-def _places(array: Any, offset_type: type) -> tuple[list[int], memoryview]:
+def _places(array: Any, offset_type: type) -> tuple[list[int], bytes | memoryview]:
     """Where each value begins and the last one ends, and the bytes they lie in."""
     _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, offset_type)[array.offset : array.offset + len(array) + 1].tolist()
-    return ends, memoryview(data) if data is not None else memoryview(b"")
+    ends: Any = np.frombuffer(offsets, offset_type)[array.offset : array.offset + len(array) + 1]
+    if data is None or not len(array):
+        return ends.tolist(), b""
+    if ends[-1] - ends[0] > COPIED:
+        return ends.tolist(), memoryview(data)
+    return (ends - ends[0]).tolist(), bytes(memoryview(data)[ends[0] : ends[-1]])

@@ -5,6 +5,7 @@ Nulls are texts of no bytes here; whoever needs to tell them apart looks at the 
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -30,7 +31,7 @@ class Texts:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def view(self) -> memoryview:
         """The bytes, without a copy."""
         return self.data.data
