@@ -85,26 +85,24 @@ def test_with_every_document_scored_all_parts_weigh_the_same(model_folder, corpu
     taught = [row for path in sorted(parts.glob("influence-*")) for row in pq.read_table(path).to_pylist()]
     concept = fuse.concept([row["own"] for row in read], [row["library"] for row in read])
     passages, judged = [row["passage"] for row in taught], [row["judged"] for row in read]
-    parts_ = [fuse.standardised(concept), fuse.standardised(judged), fuse.standardised(passages)]
+    expected = np.sum([fuse.standardised(concept), fuse.heard(judged), fuse.standardised(passages)], axis=0)
     rows = by_id(found)
-    assert [rows[row["id"]].fused for row in ROWS] == pytest.approx(np.sum(parts_, axis=0), abs=1e-5)
+    assert [rows[row["id"]].fused for row in ROWS] == pytest.approx(expected, abs=1e-5)
 
 
 def test_influence_of_half_of_the_layers_weighs_half(model_folder, corpus, tmp_path):
     settings = dataclasses.replace(SMALL, depth=1000, layers=1)
     found = attribute(model_folder, QUERIES, corpus, tmp_path / "out", settings)
-    rows = list(found.rows)
-    fixed = np.array([row.fused for row in rows]) - 0.5 * np.array(fuse.standardised([row.passage for row in rows]))
-    of_fixed = fuse.standardised([row.concept for row in rows])
-    judged = fixed - np.array(of_fixed)
-    assert judged == pytest.approx(fuse.standardised([row.judged for row in rows]), abs=1e-4)
+    given = {name: np.array([getattr(row, name) for row in found.rows]) for name in ("concept", "judged", "passage")}
+    expected = given["concept"] + given["judged"] + 0.5 * np.array(fuse.standardised(given["passage"]))
+    assert [row.fused for row in found.rows] == pytest.approx(expected, abs=1e-4)
 
 
 def test_pruned_scores_are_near_those_of_a_whole_pass(done, model_folder, corpus, tmp_path):
     """The sample of what was set aside gives the scale: without it scores would stand on that of the best alone."""
     whole = by_id(attribute(model_folder, QUERIES, corpus, tmp_path / "out", dataclasses.replace(SMALL, depth=1000)))
     for row in done[1].rows:
-        assert row.fused == pytest.approx(whole[row.id].fused, abs=0.3)
+        assert row.fused == pytest.approx(whole[row.id].fused, abs=0.4)
         assert row.passage == pytest.approx(whole[row.id].passage, rel=1e-3)
 
 
