@@ -69,7 +69,7 @@ class Judge:
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
         """The probability that each text is coercive, in order."""
-        return [float(p) for p in 1 / (1 + np.exp(-self.logits(texts)))]
+        return [float(p) for p in 1 / (1 + np.exp(-self.logits(texts)))] if texts else []
 
     def kinds(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """Of each text the probability of each of KINDS, by the encoder."""
