@@ -133,9 +133,9 @@ def test_a_score_that_tells_nothing_apart_changes_nothing():
 
 def test_a_judge_that_takes_nothing_for_coercive_is_not_heard():
     concept, judged = [1.0, 3.0, 2.0], np.array([-2.0, -5.0, -4.0])
-    silent = fuse.attributions(["a", "b", "c"], concept, judged, [0.0] * 3, [7.0] * 3, [0.0] * 3)
+    silent = fuse.attributions(["a", "b", "c"], concept, judged.tolist(), [0.0] * 3, [7.0] * 3, [0.0] * 3)
     assert [row.fused for row in silent] == fuse.standardised(concept)
-    spoken = fuse.attributions(["a", "b", "c"], concept, judged + 4, [0.0] * 3, [7.0] * 3, [0.0] * 3)
+    spoken = fuse.attributions(["a", "b", "c"], concept, (judged + 4).tolist(), [0.0] * 3, [7.0] * 3, [0.0] * 3)
     assert [row.fused for row in spoken] == pytest.approx(
         [c + fuse.JUDGED_WEIGHT * j for c, j in zip(fuse.standardised(concept), fuse.standardised(judged), strict=True)]
     )
