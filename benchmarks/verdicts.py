@@ -6,7 +6,8 @@ Each world is a whole study (training, search, arms, controls, decision rule) th
 outcomes over the seeds, and how many of them are right. Two numbers matter: the share that is right, and how often a
 world in which the data are not the cause ended 'data-caused' or 'partly data-caused', which must not happen. Where the
 cause lies in the data but below what the design can see, *not shown* is right and so is a true finding.
-Seeds 0 to 9 were for development, and 11 to 16 have been looked at; those reported are the default. Writes benchmarks/verdicts.json.
+Seeds 0 to 9 were for development, and 11 to 16 have been looked at; those reported are the default.
+Writes benchmarks/verdicts.json.
 """
 
 import argparse
