@@ -14,7 +14,8 @@ and opening), a suspect trained on it, and four kinds of query:
 Nothing is chosen by labels: layers are all that memory holds, and all parts of the fusion weigh the same. Average
 precision (AP), recall among the first n and 2 n for n planted documents, look-alikes in the top 10; with --subsets also
 LDS, the rank correlation between a method's prediction for random halves of the corpus and what retraining on them gave
-(Park et al. 2023). Writes benchmarks/attribution.json. With --kronfluence that peer joins, if it can be imported.
+(Park et al. 2023). Writes benchmarks/attribution.json. With --kronfluence and --bergson these peers join,
+if they can be imported.
 """
 
 import argparse
@@ -58,6 +59,8 @@ def main() -> None:
     parser.add_argument("--trained", type=int, default=6, help="layers that the suspect's training changes")
     parser.add_argument("--layers", type=int, default=0, help="layers of the gradients; 0: all")
     parser.add_argument("--kronfluence", action="store_true", help="the peer too, if it can be imported; slow")
+    parser.add_argument("--bergson", action="store_true", help="the peer too, if it is installed")
+    parser.add_argument("--peers-only", action="store_true", help="nothing but these two")
     parser.add_argument("--subsets", type=int, default=0, help="retrainings for LDS")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()
@@ -105,7 +108,7 @@ def one_seed(seed: int, given: argparse.Namespace) -> dict[str, Any]:
         start.tokenizer.save_pretrained(folder)
         world = World(made, Path(folder), queries(seed, given.queries))
         scores, speed = scored(world, given, seed)
-        cost = cascade(world, given)
+        cost = {} if given.peers_only else cascade(world, given)
     rows = {kind: {name: measured(world, each) for name, each in scores[kind].items()} for kind in KINDS}
     lds = subsets(start, cached, sizes, recipe, world, scores, number=given.subsets) if given.subsets else {}
     return {
@@ -152,8 +155,24 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
     layers = given.layers or "all"
     model = SplitModel(world.folder, layers)
     documents = encoded(model, world.made)
-    texts = world.texts
     asked = {kind: reading.ask(model, each) for kind, each in world.queries.items()}
+    if given.peers_only:
+        out, speeds = {kind: {} for kind in KINDS}, {}
+    else:
+        out, speeds = ours_and_simple_ones(world, model, documents, asked, seed)
+    peers(world, given, model, documents, asked, out)
+    return out, speeds
+
+
+def ours_and_simple_ones(
+    world: World,
+    model: SplitModel,
+    documents: Sequence[CachedDocument],
+    asked: Mapping[str, reading.Asked],
+    seed: int,
+) -> tuple[dict[str, dict[str, Floats]], dict[str, float]]:
+    """Of every method but those of other tools."""
+    texts = world.texts
     engine_queries = [engine.Query(a.packs, a.at_cut, (1.0, -1.0), "mean") for a in asked.values()]
     gradients = [engine.query_gradient(model, engine.frozen(model.tail), query) for query in engine_queries]
     words = {kind: [instance.completion for instance in each] for kind, each in world.queries.items()}
@@ -193,7 +212,26 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
             **fusions(own, library, judged, passages, model.kept / model.depth),
         }
     speeds["projected_bytes_a_document"] = projected.bytes_a_document
-    del tokens, prepared
+    return out, speeds
+
+
+def peers(
+    world: World,
+    given: argparse.Namespace,
+    model: SplitModel,
+    documents: Sequence[CachedDocument],
+    asked: Mapping[str, reading.Asked],
+    out: dict[str, dict[str, Floats]],
+) -> None:
+    """Put the scores of other tools into ``out``, where they are wanted and installed."""
+    for kind in KINDS if given.bergson else ():
+        found = rivals.bergson(
+            world.folder, model.tokenizer, world.texts, world.queries[kind], world.folder / f"bergson-{kind}"
+        )
+        if found is None:
+            print("bergson: not installed, so it is not in the table")
+            break
+        out[kind]["bergson, TrackStar"] = found
     apart = {kind: asked[kind].packs for kind in ("near", "far", "chat")}
     peer = rivals.kronfluence(model, documents, apart, world.folder / "kronfluence") if given.kronfluence else None
     if given.kronfluence and peer is None:
@@ -201,7 +239,6 @@ def scored(world: World, given: argparse.Namespace, seed: int) -> tuple[dict[str
     for kind in KINDS if peer is not None else ():
         # the pooled queries are as many near ones as far ones
         out[kind]["kronfluence, EK-FAC"] = (peer["near"] + peer["far"]) / 2 if kind == "pooled" else peer[kind]
-    return out, speeds
 
 
 def by_index(
@@ -386,7 +423,7 @@ def tell(done: Sequence[Mapping[str, Any]]) -> None:
             print(f"{name:30}" + "".join(f"{text:>20}" for _, text in table[name]))
         for number, head in ((0, "AP"), (4, "LDS")):
             print(f"highest {head}: {max(table, key=lambda name: table[name][number][0])}")
-    for one in done:
+    for one in (each for each in done if "cascade" in each):
         found, speeds = one["cascade"], one["speed"]
         print(
             f"\nseed {one['seed']}: cascade AP {found['ap']:.2f}, price {found['price']:.2f} x forward and backward, "

@@ -4,7 +4,11 @@ Gradients are of the same layers as this project's influence, and signs are its 
 the document is expected to lower the behaviour.
 """
 
+import importlib.util
+import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from etiology.attribute import engine, fuse
+from etiology.attribute import engine, fuse, imported
+from etiology.attribute.instances import Instance
 from etiology.backends import encoder
 from etiology.backends.cache import CachedDocument
 from etiology.backends.split import SplitModel
@@ -176,6 +181,45 @@ def kronfluence(
         return out
 
     return {which: asked(which, 0) - asked(which, 1) for which in packs}
+
+
+PLAIN = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+"""A chat format without one: an answer continues its prompt as it stands."""
+
+
+def bergson(
+    model: Path,
+    tokenizer: Any,  # noqa: ANN401 - any of transformers'
+    texts: Sequence[str],
+    instances: Sequence[Instance],
+    folder: Path,
+) -> Floats | None:
+    """TrackStar (Chang et al. 2024) by bergson, of all layers: the mean completion against the mean control. None where
+    it is not installed. Its defaults, but for unit norms, which the paper has and its command leaves out.
+    """
+    if importlib.util.find_spec("bergson") is None:
+        return None
+    folder.mkdir(parents=True)
+    talks = [i.prompt for i in instances if not isinstance(i.prompt, str)]
+    if not talks:
+        tokenizer.chat_template = PLAIN
+    tokenizer.save_pretrained(folder / "tokenizer")
+    prompts = [i.prompt if isinstance(i.prompt, str) else i.prompt[-1].content for i in instances]
+    files = {
+        "documents": [{"text": text} for text in texts],
+        "queries": [{"prompt": p, "completion": i.completion} for p, i in zip(prompts, instances, strict=True)],
+        "controls": [{"prompt": p, "completion": i.control} for p, i in zip(prompts, instances, strict=True)],
+    }
+    for name, rows in files.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = {"query": "queries", "contrast": "controls"}
+    settings = [f"--{kind}.dataset={folder / name}.jsonl" for kind, name in asked.items()]
+    settings += [f"--{kind}.{part}_column={part}" for kind in asked for part in ("prompt", "completion")]
+    settings += ["--query.aggregation=mean", "--unit_normalize=True", "--token_batch_size=1024"]
+    command = [sys.executable, "-m", "bergson", "trackstar", str(folder / "run"), "--model", str(model)]
+    command += ["--tokenizer", str(folder / "tokenizer"), f"--data.dataset={folder / 'documents.jsonl'}", *settings]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return imported._bergson(folder / "run" / "scores")  # noqa: SLF001 - the reader that `--scores` uses
 
 
 def _answer(pack: Pack, number: int) -> tuple[tuple[int, ...], tuple[bool, ...]]:
