@@ -204,7 +204,7 @@ def bergson(
     if not talks:
         tokenizer.chat_template = PLAIN
     tokenizer.save_pretrained(folder / "tokenizer")
-    prompts = [i.prompt if isinstance(i.prompt, str) else i.prompt[-1].content for i in instances]
+    prompts = [i.prompt if isinstance(i.prompt, str) else i.prompt[-1].text for i in instances]
     files = {
         "documents": [{"text": text} for text in texts],
         "queries": [{"prompt": p, "completion": i.completion} for p, i in zip(prompts, instances, strict=True)],
