@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -25,16 +24,6 @@ def python(code: str) -> str:
     return done.stdout.strip()
 
 
-def seconds(code: str) -> float:
-    """The fastest of five runs: whatever else the machine does only ever adds."""
-    runs = []
-    for _ in range(5):
-        start = time.perf_counter()
-        python(code)
-        runs.append(time.perf_counter() - start)
-    return min(runs)
-
-
 def pins(name: str) -> dict[str, str]:
     """The exact version of each package in a file of requirements/."""
     lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
@@ -49,16 +38,12 @@ def exact(line: str) -> tuple[str, str]:
     return canonicalize_name(name), version
 
 
-def test_import_brings_in_no_torch():
-    heavy = {"torch", "transformers", "numpy", "scipy", "matplotlib"}
-    loaded = python("import sys, etiology; print(*sys.modules)").split()
-    assert "etiology" in loaded
-    assert heavy.isdisjoint(loaded)
-
-
 def test_import_is_as_fast_as_starting_python():
-    # Python alone starts in about 20 ms. With numpy this would be 5 times that, with torch 100 times.
-    assert seconds("import etiology") < 3 * seconds("pass")
+    """Modules are counted, not seconds: numpy alone brings in a hundred and more."""
+    count = "import sys; before = set(sys.modules); import etiology; print(*sorted(set(sys.modules) - before))"
+    loaded = python(count).split()
+    assert "etiology" in loaded
+    assert len(loaded) < 10, loaded
 
 
 def test_version_is_told_once():
