@@ -194,9 +194,9 @@ def bergson(
     instances: Sequence[Instance],
     folder: Path,
 ) -> Floats | None:
-    """TrackStar (Chang et al. 2024) by bergson, of all layers: the mean completion against the mean control. None where it
-    is not installed. Its defaults, but for unit norms, which the paper has and its command leaves out, and whitened by
-    the documents alone, as it advises for few queries (with theirs mixed in AP was .2).
+    """TrackStar (Chang et al. 2024) by bergson, of all layers: the mean completion against the mean control. None where
+    it is not installed. Its defaults, but for unit norms, which the paper has and its command leaves out, and whitened
+    by the documents alone, as it advises for few queries (with theirs mixed in AP was .2).
     """
     if importlib.util.find_spec("bergson") is None:
         return None
