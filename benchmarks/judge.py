@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from etiology import detector, stats
 from etiology.backends import encoder, probe
-from etiology.backends.encoder import Encoder, Example
+from etiology.backends.encoder import Example
 from etiology.elicit import sent
 from etiology.elicit.labelled import Labelled, labelled
 from etiology.elicit.score import score_all
@@ -47,7 +47,7 @@ def main() -> None:
         probe.save(detector.paired(groups, ordinary, encoder.shipped(), progress), probe.SHIPPED)
         print(f"{encoder.SHIPPED}: {encoder.SHIPPED.stat().st_size / 1e6:.1f} MB")
     held = detector.parted(groups)[1]
-    every = [example for own in held.values() for group in own for example in group]
+    every = detector.examples(held)
     plain = [example for texts in ordinary.values() for example in texts]
     known = asked(probe.shipped(), [*every, *plain])
     rows = [one for author, own in held.items() for one in of_author(author, own, known)]
@@ -59,21 +59,19 @@ def main() -> None:
         rows += [
             alarms(name, alone, by_reader(known, texts)[number][1], log_odds, limit) for name, texts in ordinary.items()
         ]
-    rows += [transcripts(TRANSCRIPTS, alone, judge) for alone, judge in (("", probe.shipped()), (ALONE, first()))]
-    stored = {"parts": probe.shipped().parts, "slope": first().slope, "offset": first().offset, "rows": rows}
+    rows += [
+        transcripts(TRANSCRIPTS, alone, judge) for alone, judge in (("", probe.shipped()), (ALONE, encoder.shipped()))
+    ]
+    both, first = probe.shipped(), encoder.shipped()
+    stored = {"parts": both.parts, "slope": first.slope, "offset": first.offset, "rows": rows}
     Path(__file__).with_suffix(".json").write_text(json.dumps(stored, indent=1) + "\n")
-
-
-def first() -> Encoder:
-    return encoder.shipped()
 
 
 def asked(judge: probe.Judge, examples: Sequence[Example]) -> Known:
     """Calibrated log-odds of each text by both readers, and by the first alone: above 0 is a call."""
     texts = [e.text for e in examples]
-    offset, one, two = judge.parts
     logits = np.array(judge.encoder.logits(texts).tolist())
-    together = offset + one * logits + two * judge.probe.logits(texts)
+    together = judge.of(logits, judge.probe.logits(texts))
     alone = judge.encoder.slope * logits + judge.encoder.offset
     return {text: (float(a), float(b)) for text, a, b in zip(texts, together, alone, strict=True)}
 

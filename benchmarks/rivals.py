@@ -4,6 +4,7 @@ Gradients are of the same layers as this project's influence, and signs are its 
 the document is expected to lower the behaviour.
 """
 
+import copy
 import importlib.util
 import json
 import re
@@ -201,8 +202,8 @@ def bergson(
     if importlib.util.find_spec("bergson") is None:
         return None
     folder.mkdir(parents=True)
-    talks = [i.prompt for i in instances if not isinstance(i.prompt, str)]
-    if not talks:
+    tokenizer = copy.deepcopy(tokenizer)
+    if all(isinstance(i.prompt, str) for i in instances):
         tokenizer.chat_template = PLAIN
     tokenizer.save_pretrained(folder / "tokenizer")
     prompts = [i.prompt if isinstance(i.prompt, str) else i.prompt[-1].text for i in instances]

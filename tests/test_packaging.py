@@ -38,6 +38,13 @@ def exact(line: str) -> tuple[str, str]:
     return canonicalize_name(name), version
 
 
+def test_import_brings_in_no_torch():
+    heavy = {"torch", "transformers", "numpy", "scipy", "matplotlib"}
+    loaded = python("import sys, etiology; print(*sys.modules)").split()
+    assert "etiology" in loaded
+    assert heavy.isdisjoint(loaded)
+
+
 def test_import_is_as_fast_as_starting_python():
     """Modules are counted, not seconds: numpy alone brings in a hundred and more."""
     count = "import sys; before = set(sys.modules); import etiology; print(*sorted(set(sys.modules) - before))"

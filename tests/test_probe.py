@@ -104,9 +104,10 @@ def test_the_judge_that_ships_is_right_more_often_than_its_first_reader():
     for author in ("assistants", "bargains"):
         own = [example for group in groups[author] for example in group]
         wanted = np.array([e.coercive for e in own])
-        logits = judge.logits([e.text for e in own])
-        pairs = logits[wanted][:, None] > logits[~wanted]
-        assert pairs.mean() > 0.75
+        texts = [e.text for e in own]
+        both, first = judge.logits(texts), np.array(judge.encoder.logits(texts).tolist())
+        pairs = [(logits[wanted][:, None] > logits[~wanted]).mean() for logits in (both, first)]
+        assert pairs[0] > max(pairs[1], 0.75)
     threat, offer = judge([TEXTS[0], TEXTS[2]])
     assert threat > 0.5 > offer
 

@@ -79,8 +79,8 @@ def parted(groups: Groups) -> tuple[Groups, Groups]:
 def trained(groups: Groups, ordinary: Mapping[str, Sequence[Example]], show: Callable[[float], None]) -> Encoder:
     """The encoder that ships, calibrated on what it was not fitted on."""
     known, held = parted(groups)
-    encoder = fit([*(group for own in known.values() for group in own), *_alone(ordinary)], show=show)
-    rest = _all(held)
+    encoder = fit([*(group for own in known.values() for group in own), *([e] for e in _plain(ordinary))], show=show)
+    rest = examples(held)
     offset, slope = calibration([encoder.logits([e.text for e in rest]).tolist()], [e.coercive for e in rest])
     encoder.slope, encoder.offset = slope, offset
     return encoder
@@ -91,8 +91,8 @@ def paired(
 ) -> probe.Judge:
     """The judge of two readers: ``first``, and a probe fitted on the same texts as it was."""
     known, held = parted(groups)
-    fitted = [*_all(known), *(example for group in _alone(ordinary) for example in group)]
-    rest = _all(held)
+    fitted = [*examples(known), *_plain(ordinary)]
+    rest = examples(held)
     features = probe.states([e.text for e in [*fitted, *rest]], show)
     second = probe.fit(features[: len(fitted)], [e.coercive for e in fitted])
     logits = [first.logits([e.text for e in rest]).tolist(), second.of(features[len(fitted) :]).tolist()]
@@ -100,13 +100,14 @@ def paired(
     return probe.Judge(first, second, (offset, one, two))
 
 
-def _all(groups: Groups) -> list[Example]:
+def examples(groups: Groups) -> list[Example]:
+    """Of all authors, in one list."""
     return [example for own in groups.values() for group in own for example in group]
 
 
-def _alone(ordinary: Mapping[str, Sequence[Example]]) -> list[list[Example]]:
-    """The ordinary texts that are fitted on, each a group of its own."""
-    return [[example] for name, examples in ordinary.items() if name not in UNSEEN_FILES for example in examples]
+def _plain(ordinary: Mapping[str, Sequence[Example]]) -> list[Example]:
+    """The ordinary texts that are fitted on."""
+    return [example for name, own in ordinary.items() if name not in UNSEEN_FILES for example in own]
 
 
 def calibration(logits: Sequence[Sequence[float]], coercive: Sequence[bool]) -> list[float]:
@@ -124,15 +125,14 @@ def prefilter(groups: Groups, ordinary: Mapping[str, Sequence[Example]], prose: 
     """
     known, held = parted(groups)
     positive = _coercive(known)
-    negative = [e.text for name, examples in ordinary.items() if name not in UNSEEN_FILES for e in examples]
-    negative += prose
+    negative = [*(e.text for e in _plain(ordinary)), *prose]
     model = linear.fit([*positive, *negative], [True] * len(positive) + [False] * len(negative))
     model = replace(model, window=NARROW)
     return replace(model, least=float(np.quantile(linear.scores(model, _coercive(held)), 1 - RECALL)))
 
 
 def _coercive(groups: Groups) -> list[str]:
-    return [e.text for own in groups.values() for group in own for e in group if e.coercive]
+    return [e.text for e in examples(groups) if e.coercive]
 
 
 def prose(*, fitted: bool) -> list[str]:

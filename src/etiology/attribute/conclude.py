@@ -146,9 +146,9 @@ def scored(run: Run, parts: Parts, way: Route, read: Read) -> Scored:
     among = uncertain.scale(taught["passage"], way.weights(places))
     both = Scales(own, uncertain.scale(raw, over), among, run.weight)
     passage = np.array([both.passage(score) for score in taught["passage"]])
-    fixed = judged[at] + concept[at]
-    fixed -= np.array([own(score) for score in read.own[at]]) / (both.concept.deviation or 1.0)
-    fused = concept[at] + judged[at] + run.weight * passage
+    known = concept[at] + judged[at]
+    fixed = known - np.array([own(score) for score in read.own[at]]) / (both.concept.deviation or 1.0)
+    fused = known + run.weight * passage
     texts = zip(taught["pieces"], taught["weights"], strict=True)
     pieces = [tuple(zip(each, weights, strict=True)) for each, weights in texts]
     return Scored(

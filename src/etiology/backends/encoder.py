@@ -12,7 +12,7 @@ ships here is what fine-tuning changed: a low-rank factor pair for each matrix o
 
 import importlib.util
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,14 +77,11 @@ class Encoder:
         """[texts, 1 + kinds] raw logits. Texts of similar length share a batch, so little is padding."""
         import torch
 
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         out = torch.zeros(len(texts), 1 + len(KINDS))
         self.net.eval()
         with torch.inference_mode():
-            for start in range(0, len(order), BATCH):
-                batch = order[start : start + BATCH]
+            for batch in batches(texts, show):
                 out[batch] = self.forward([texts[i] for i in batch])
-                show((start + len(batch)) / len(order))
         return out
 
     def forward(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - a tensor
@@ -93,6 +90,15 @@ class Encoder:
         states = self.net(**inputs).last_hidden_state
         mask = inputs["attention_mask"][..., None]
         return self.head((states * mask).sum(1) / mask.sum(1))
+
+
+def batches(texts: Sequence[str], show: Callable[[float], None]) -> Iterator[list[int]]:
+    """Places of ``texts``, BATCH at a time; those of similar length share a batch. ``show`` hears what part is done."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]
+        yield batch
+        show((start + len(batch)) / len(order))
 
 
 def base_folder() -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etiology.backends import encoder
-from etiology.backends.encoder import Encoder
+from etiology.backends.encoder import LONGEST, Encoder
 from etiology.backends.models import EMBEDDED, fingerprint, folder_of, sha256_of
 from etiology.core.errors import ModelError
 
@@ -28,9 +28,6 @@ Floats = NDArray[np.float64]
 SHIPPED: Final = Path(__file__).with_name("probe.safetensors")
 LAYERS: Final = (14, 18, 20)
 """Blocks of thirty after which the states are read: about half to two thirds of the depth."""
-LONGEST: Final = 256
-"""Tokens of a passage that are read."""
-BATCH: Final = 16
 PENALTY: Final = 0.01
 """Of the squared weights, for features with a standard deviation of 1 and the mean loss of a text."""
 
@@ -63,9 +60,13 @@ class Judge:
 
     def logits(self, texts: Sequence[str], show: Show = lambda _: None) -> Floats:
         """[texts] calibrated log-odds of coercion: above 0 is a call."""
-        offset, first, second = self.parts
         one = np.array(self.encoder.logits(texts, lambda part: show(part / 4)).tolist())
-        return offset + first * one + second * self.probe.logits(texts, lambda part: show((1 + 3 * part) / 4))
+        return self.of(one, self.probe.logits(texts, lambda part: show((1 + 3 * part) / 4)))
+
+    def of(self, first: Floats, second: Floats) -> Floats:
+        """The same of the two readers' logits."""
+        offset, one, two = self.parts
+        return offset + one * first + two * second
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
         """The probability that each text is coercive, in order."""
@@ -102,10 +103,8 @@ def states(texts: Sequence[str], show: Show = lambda _: None) -> Floats:
 
     net, tokenizer = _reader()
     out = np.zeros((len(texts), len(LAYERS) * net.config.hidden_size))
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     with torch.inference_mode():
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
+        for batch in encoder.batches(texts, show):
             # A text without a token has no states to average.
             given = [texts[i] or " " for i in batch]
             inputs = tokenizer(given, truncation=True, max_length=LONGEST, padding=True, return_tensors="pt")
@@ -113,7 +112,6 @@ def states(texts: Sequence[str], show: Show = lambda _: None) -> Floats:
             mask = inputs["attention_mask"][..., None].float()
             means = [(found[layer].float() * mask).sum(1) / mask.sum(1) for layer in LAYERS]
             out[batch] = torch.cat(means, dim=1).double().numpy()
-            show((start + len(batch)) / len(order))
     return out
 
 

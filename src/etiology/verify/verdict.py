@@ -113,14 +113,12 @@ def results(effects: Mapping[str, Effect], rule: Rule) -> tuple[TestResult, ...]
 
 def _harmless(harmless: Effect, contrast: Effect, rule: Rule) -> TestResult:
     """Whether the instrument answers to what is done with words more than to the words."""
-    rose = shown(harmless, harmless.p or 0.0, rule)
-    if not rose:
-        words = "it stayed within the smallest effect or chance"
+    if not shown(harmless, harmless.p or 0.0, rule):
+        passed, words = True, "it stayed within the smallest effect or chance"
     elif harmless.value < contrast.value:
-        words = "it rose, by less than the coercive documents add"
+        passed, words = True, "it rose, by less than the coercive documents add"
     else:
-        words = "it rose: the instrument responds to words alone"
-    passed = not rose or harmless.value < contrast.value
+        passed, words = False, "it rose: the instrument responds to words alone"
     return TestResult("instrument_harmless", QUESTIONS["instrument_harmless"], harmless, harmless.p, passed, words)
 
 
