@@ -59,10 +59,8 @@ def main() -> None:
         rows += [
             alarms(name, alone, by_reader(known, texts)[number][1], log_odds, limit) for name, texts in ordinary.items()
         ]
-    rows += [
-        transcripts(TRANSCRIPTS, alone, judge) for alone, judge in (("", probe.shipped()), (ALONE, encoder.shipped()))
-    ]
     both, first = probe.shipped(), encoder.shipped()
+    rows += [transcripts(TRANSCRIPTS, "", both), transcripts(TRANSCRIPTS, ALONE, first)]
     stored = {"parts": both.parts, "slope": first.slope, "offset": first.offset, "rows": rows}
     Path(__file__).with_suffix(".json").write_text(json.dumps(stored, indent=1) + "\n")
 

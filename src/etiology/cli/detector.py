@@ -12,6 +12,9 @@ from etiology.cli.bars import Bars
 commands = typer.Typer(help="Train the judge of texts anew, or ask it about texts.", no_args_is_help=True)
 
 
+PUBLIC = typer.Option(help="A folder of public .jsonl files with ordinary text (docs/detector.md).")
+
+
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     app.add_typer(commands, name="detector")
@@ -20,17 +23,13 @@ def register(app: typer.Typer) -> None:
 @commands.command()
 def train(
     to: Annotated[Path, typer.Option(help="The new file for the weights (.safetensors).")],
-    public: Annotated[
-        Path | None, typer.Option(help="A folder of public .jsonl files with ordinary text (docs/detector.md).")
-    ] = None,
+    public: Annotated[Path | None, PUBLIC] = None,
 ) -> None:
     """Fit the judge on this project's labelled texts: half an hour on a core."""
     from etiology import detector
     from etiology.backends import encoder
-    from etiology.core.errors import EtiologyError
 
-    if to.exists():
-        raise EtiologyError(f"{to}: is there already; give a new file")
+    _new(to)
     with Bars(Console(stderr=True)) as bars:
         ordinary = detector.public(public) if public else {}
         judge = detector.trained(detector.sources(), ordinary, lambda part: bars.show("train", part))
@@ -41,9 +40,7 @@ def train(
 @commands.command()
 def probe(
     to: Annotated[Path, typer.Option(help="The new file for the weights (.safetensors).")],
-    public: Annotated[
-        Path | None, typer.Option(help="A folder of public .jsonl files with ordinary text (docs/detector.md).")
-    ] = None,
+    public: Annotated[Path | None, PUBLIC] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights of `detector train` for the first reader. Left out: those that ship.")
     ] = None,
@@ -51,10 +48,8 @@ def probe(
     """Fit the second reader on the same texts, and how far each counts: a quarter of an hour on a core."""
     from etiology import detector
     from etiology.backends import encoder, probe
-    from etiology.core.errors import EtiologyError
 
-    if to.exists():
-        raise EtiologyError(f"{to}: is there already; give a new file")
+    _new(to)
     first = encoder.load(weights) if weights else encoder.shipped()
     with Bars(Console(stderr=True)) as bars:
         ordinary = detector.public(public) if public else {}
@@ -67,16 +62,12 @@ def probe(
 @commands.command()
 def prefilter(
     to: Annotated[Path, typer.Option(help="The new file for the weights (.npz).")],
-    public: Annotated[
-        Path, typer.Option(help="A folder of public .jsonl files with ordinary text (docs/detector.md).")
-    ],
+    public: Annotated[Path, PUBLIC],
 ) -> None:
     """Fit the scan's linear stage on the same texts: seconds."""
     from etiology import detector
-    from etiology.core.errors import EtiologyError
 
-    if to.exists():
-        raise EtiologyError(f"{to}: is there already; give a new file")
+    _new(to)
     ordinary = detector.public(public, each=detector.MANY)
     model = detector.prefilter(detector.sources(), ordinary, detector.prose(fitted=True))
     model.save(to)
@@ -108,3 +99,11 @@ def judge(
         best = max(kinds, key=lambda kind: kinds[kind])
         row = {"coercive": likely >= 0.5, "score": round(likely, 4), "kind": best, "text": text[:200]}
         say.json(row)
+
+
+def _new(to: Path) -> None:
+    """Raise where a file is there already: training takes long, and overwriting would lose what it gave."""
+    from etiology.core.errors import EtiologyError
+
+    if to.exists():
+        raise EtiologyError(f"{to}: is there already; give a new file")
